@@ -1,0 +1,2 @@
+//! kube-patrol
+fn main() {}
