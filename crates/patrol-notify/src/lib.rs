@@ -1,1 +1,22 @@
-//! patrol-notify
+//! Notices to signed HTTP: render, sign, send, classify.
+//!
+//! Every receiver kind is a pure pair: `render` turns a notice into bodies, `classify` turns a
+//! reply into a [`Class`]. Between them sits one I/O edge, [`Client`]. This crate never decides
+//! *whether* or *when* something is sent, never retries on its own, never reads a clock for a
+//! decision and never lets a byte of a reply, a URL path or a credential out.
+
+pub mod address;
+pub mod classify;
+pub mod client;
+pub mod headers;
+pub mod secret;
+pub mod sign;
+
+mod failure;
+mod tls;
+
+pub use address::{Allow, Filter};
+pub use classify::{Class, Kind};
+pub use client::{Client, ClientConfig, Outcome, Request};
+pub use secret::Secret;
+pub use sign::SigningSecrets;

@@ -1,0 +1,289 @@
+//! One receiver's HTTP client: a single POST per call, and what became of it.
+//!
+//! Each receiver has its own client and thus its own pool, so a dead one holds nobody else's socket.
+//! No redirect, no proxy, no cookie, no decompression, no retry: a repeat is the caller's decision.
+//! Nothing that came back, no path or query of the URL and no credential reaches an [`Outcome`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, timeout_at};
+
+use crate::address::{Filter, FilteredResolver, Lookup, SystemLookup, Target};
+use crate::classify::{Class, Kind, Verdict};
+use crate::failure;
+use crate::headers::ExtraHeaders;
+use crate::secret::Secret;
+use crate::sign::SigningSecrets;
+use crate::tls;
+
+pub use crate::tls::TlsError;
+
+const USER_AGENT: &str = concat!("kube-patrol/", env!("CARGO_PKG_VERSION"));
+/// As much of a reply as is ever held.
+const REPLY_BYTES: usize = 16 * 1024;
+/// Idle sockets kept, and how long.
+const POOL_IDLE: usize = 2;
+/// See [`POOL_IDLE`].
+const POOL_IDLE_TIME: Duration = Duration::from_secs(45);
+
+/// How long one attempt may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Name, TCP and TLS together. 3 s.
+    pub connect: Duration,
+    /// Everything, the body of the reply included. 15 s.
+    pub total: Duration,
+    /// The body of the reply once its head is there, within `total`. 2 s: the head has already decided,
+    /// and the rest is read only so that the connection can be used again.
+    pub body: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            connect: Duration::from_secs(3),
+            total: Duration::from_secs(15),
+            body: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What one receiver's client is made of. A change of any of it means a new client: pooled
+/// connections were checked against the old.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// Receiver kind: how replies are read.
+    pub kind: Kind,
+    /// Where it may send.
+    pub filter: Filter,
+    /// Headers from a Secret.
+    pub headers: ExtraHeaders,
+    /// PEM bundle that replaces the system's roots.
+    pub ca_pem: Option<Secret>,
+    /// Deadlines.
+    pub timing: Timing,
+    /// Name resolution.
+    pub lookup: Arc<dyn Lookup>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        ClientConfig {
+            kind: Kind::default(),
+            filter: Filter::default(),
+            headers: ExtraHeaders::default(),
+            ca_pem: None,
+            timing: Timing::default(),
+            lookup: Arc::new(SystemLookup),
+        }
+    }
+}
+
+/// One attempt.
+#[derive(Clone)]
+pub struct Request {
+    /// The whole URL: a credential.
+    pub url: Secret,
+    /// Stable over repeats; the receiver's key against duplicates.
+    pub webhook_id: String,
+    /// Unix time of this attempt in seconds.
+    pub timestamp: i64,
+    /// What is sent and signed, byte for byte.
+    pub body: Bytes,
+    /// Signs when given.
+    pub signing: Option<SigningSecrets>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("webhook_id", &self.webhook_id)
+            .field("timestamp", &self.timestamp)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of an attempt. Safe to log, to meter and to write into a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What follows from it.
+    pub class: Class,
+    /// The reply's status, when there was a reply.
+    pub status: Option<u16>,
+    /// Our own sentence; never a word of the receiver.
+    pub detail: &'static str,
+    /// Host of the URL, with the port if written; empty when the URL does not parse.
+    pub host: String,
+}
+
+/// Why a client cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The CA or TLS itself.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP library refuses our settings.
+    #[error("the HTTP client cannot be set up: this build of kube-patrol is broken")]
+    Setup,
+}
+
+/// Sends to one receiver. Cheap to clone; clones share the pool.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    kind: Kind,
+    filter: Arc<Filter>,
+    headers: HeaderMap,
+    timing: Timing,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes the client of one receiver. Opens nothing yet.
+    ///
+    /// # Errors
+    /// When the CA cannot be used.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let tls = tls::config(config.ca_pem.as_ref().map(Secret::expose))?;
+        let filter = Arc::new(config.filter);
+        let resolver = FilteredResolver::new(Arc::clone(&filter), config.lookup);
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::new(resolver))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .http1_only()
+            .connect_timeout(config.timing.connect)
+            .pool_max_idle_per_host(POOL_IDLE)
+            .pool_idle_timeout(POOL_IDLE_TIME)
+            .user_agent(USER_AGENT)
+            .build()
+            .map_err(|_| ClientError::Setup)?;
+        Ok(Client {
+            http,
+            kind: config.kind,
+            filter,
+            headers: config.headers.map().clone(),
+            timing: config.timing,
+        })
+    }
+
+    /// Sends once. Ends within `timing.total`, whatever the receiver does.
+    pub async fn post(&self, request: Request) -> Outcome {
+        let target = match Target::parse(&request.url) {
+            Ok(target) => target,
+            Err(error) => return unsent(failure::config(error.detail()), String::new()),
+        };
+        let host = target.host().to_string();
+        if let Err(refusal) = self.filter.permits_literal(&target) {
+            let verdict = Verdict {
+                class: Class::Blocked,
+                detail: refusal.detail(),
+            };
+            return unsent(verdict, host);
+        }
+        let Some(headers) = self.request_headers(&request) else {
+            return unsent(failure::config("the message id cannot be a header"), host);
+        };
+        let now = DateTime::from_timestamp(request.timestamp, 0).unwrap_or_default();
+        match self.exchange(target, headers, request.body, now).await {
+            Ok((status, verdict)) => Outcome {
+                class: verdict.class,
+                status: Some(status),
+                detail: verdict.detail,
+                host,
+            },
+            Err(verdict) => unsent(verdict, host),
+        }
+    }
+
+    /// Extra headers first, ours over them.
+    fn request_headers(&self, request: &Request) -> Option<HeaderMap> {
+        let mut headers = self.headers.clone();
+        let mut set = |name: &'static str, value: HeaderValue| {
+            headers.insert(HeaderName::from_static(name), value);
+        };
+        set(
+            "webhook-id",
+            HeaderValue::from_str(&request.webhook_id).ok()?,
+        );
+        set("webhook-timestamp", HeaderValue::from(request.timestamp));
+        if let Some(signing) = &request.signing {
+            let signature = signing.header(&request.webhook_id, request.timestamp, &request.body);
+            set("webhook-signature", HeaderValue::from_str(&signature).ok()?);
+        }
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(self.kind.content_type()),
+        );
+        Some(headers)
+    }
+
+    /// The I/O: request out, head in, a bounded piece of the body in.
+    async fn exchange(
+        &self,
+        target: Target,
+        headers: HeaderMap,
+        body: Bytes,
+        now: DateTime<Utc>,
+    ) -> Result<(u16, Verdict), Verdict> {
+        let deadline = Instant::now() + self.timing.total;
+        let sending = self
+            .http
+            .post(target.url().clone())
+            .headers(headers)
+            .body(body)
+            .send();
+        let response = match timeout_at(deadline, sending).await {
+            Ok(sent) => sent.map_err(|error| failure::explain(&error))?,
+            Err(_) => return Err(failure::NO_REPLY),
+        };
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body_deadline = deadline.min(Instant::now() + self.timing.body);
+        let prefix = read_prefix(response, body_deadline).await;
+        Ok((status, self.kind.classify(status, &headers, &prefix, now)))
+    }
+}
+
+fn unsent(verdict: Verdict, host: String) -> Outcome {
+    Outcome {
+        class: verdict.class,
+        status: None,
+        detail: verdict.detail,
+        host,
+    }
+}
+
+/// Reads up to [`REPLY_BYTES`]. A body that is longer, slow or broken ends the connection (dropping the
+/// response closes it) and not the verdict: the head arrived, so a repeat would be a duplicate.
+async fn read_prefix(mut response: reqwest::Response, deadline: Instant) -> Vec<u8> {
+    let mut prefix = Vec::new();
+    while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
+        let room = REPLY_BYTES.saturating_sub(prefix.len());
+        prefix.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    prefix
+}

@@ -1,0 +1,198 @@
+//! What an attempt without a reply means.
+//!
+//! Pure: an error in, a class and a fixed sentence out. The error's own text (it may quote the URL, a
+//! certificate or the peer) ends here.
+
+use std::error::Error;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+
+use crate::address::Refused;
+use crate::classify::{Class, Verdict};
+
+/// The whole time for one attempt ran out before the status line was complete.
+pub(crate) const NO_REPLY: Verdict = transient("no reply within the time for one request");
+
+const fn transient(detail: &'static str) -> Verdict {
+    Verdict {
+        class: Class::Transient,
+        detail,
+    }
+}
+
+pub(crate) const fn config(detail: &'static str) -> Verdict {
+    Verdict {
+        class: Class::Config,
+        detail,
+    }
+}
+
+/// Classifies a request that ended without a reply.
+pub(crate) fn explain(error: &reqwest::Error) -> Verdict {
+    if let Some(Refused(refusal)) = find::<Refused>(error) {
+        return Verdict {
+            class: Class::Blocked,
+            detail: refusal.detail(),
+        };
+    }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return explain_tls(tls);
+    }
+    if error.is_builder() {
+        return config("the receiver's URL cannot be requested: check it");
+    }
+    if error.is_dns() {
+        return transient("the receiver's host name does not resolve");
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => transient("no connection to the receiver within the connect time"),
+        (true, false) => transient("the connection to the receiver cannot be opened"),
+        (false, true) => NO_REPLY,
+        (false, false) => transient(
+            "the receiver closed the connection or answered with something else than HTTP",
+        ),
+    }
+}
+
+fn explain_tls(error: &rustls::Error) -> Verdict {
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(certificate) => config(explain_certificate(certificate)),
+        Tls::PeerIncompatible(_) => config(INCOMPATIBLE),
+        Tls::AlertReceived(alert) => explain_alert(*alert),
+        Tls::InvalidMessage(_) => {
+            config("the receiver does not speak TLS on this port: use http or another port")
+        }
+        Tls::NoCertificatesPresented => config("the receiver shows no certificate"),
+        _ => transient("the TLS connection to the receiver failed"),
+    }
+}
+
+const INCOMPATIBLE: &str =
+    "the receiver has no TLS version or cipher in common with us: it needs TLS 1.2 or newer";
+
+fn explain_certificate(error: &CertificateError) -> &'static str {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the receiver's certificate has expired"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the receiver's certificate is not valid yet"
+        }
+        CertificateError::UnknownIssuer => {
+            "the receiver's certificate is not signed by a trusted authority: set caSecretRef"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the receiver's certificate does not cover its host name"
+        }
+        CertificateError::Revoked => "the receiver's certificate is revoked",
+        _ => "the receiver's certificate cannot be verified",
+    }
+}
+
+fn explain_alert(alert: AlertDescription) -> Verdict {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied => config("the receiver asks for a client certificate"),
+        Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity => {
+            config(INCOMPATIBLE)
+        }
+        Alert::UnrecognisedName => config("the receiver does not know the host name of the URL"),
+        _ => transient("the TLS connection to the receiver failed"),
+    }
+}
+
+/// The first error of type `T` in the chain. `io::Error` hides what it wraps from `source`, so it is
+/// opened on its own.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        if let Some(inner) = current
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            && let Some(found) = find::<T>(inner)
+        {
+            return Some(found);
+        }
+        next = current.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_table() {
+        use rustls::Error as Tls;
+        for (error, class) in [
+            (
+                Tls::InvalidCertificate(CertificateError::Expired),
+                Class::Config,
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::UnknownIssuer),
+                Class::Config,
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::NotValidForName),
+                Class::Config,
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::NotValidYet),
+                Class::Config,
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::Revoked),
+                Class::Config,
+            ),
+            (
+                Tls::InvalidCertificate(CertificateError::BadEncoding),
+                Class::Config,
+            ),
+            (Tls::NoCertificatesPresented, Class::Config),
+            (
+                Tls::AlertReceived(AlertDescription::CertificateRequired),
+                Class::Config,
+            ),
+            (
+                Tls::AlertReceived(AlertDescription::ProtocolVersion),
+                Class::Config,
+            ),
+            (
+                Tls::AlertReceived(AlertDescription::UnrecognisedName),
+                Class::Config,
+            ),
+            (
+                Tls::AlertReceived(AlertDescription::InternalError),
+                Class::Transient,
+            ),
+            (Tls::DecryptError, Class::Transient),
+            (Tls::General("S3CRET".into()), Class::Transient),
+        ] {
+            assert_eq!(explain_tls(&error).class, class, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cause_inside_an_io_error_is_found() {
+        let wrapped = io::Error::other(io::Error::other(rustls::Error::DecryptError));
+        assert_eq!(
+            find::<rustls::Error>(&wrapped),
+            Some(&rustls::Error::DecryptError)
+        );
+        assert!(find::<Refused>(&wrapped).is_none());
+    }
+}
