@@ -1,0 +1,87 @@
+//! Who is told about tickets, and how often.
+//! Never holds a credential: URLs that are secrets are named, not written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::BySeverity;
+use crate::receiver::WebhookSpec;
+use crate::time::Span;
+use crate::words::{Party, Severity};
+
+/// Who is told about tickets of a policy, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Alerts {
+    /// Shorthand for one receiver of this policy alone. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSpec>,
+    /// AlertReceiver objects that are told, each with its own filter. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub receivers: Vec<Route>,
+    /// Time between two reminders of an open ticket, for each severity. Default 4h, 24h, 72h and 7d.
+    #[serde(deserialize_with = "read_repeat")]
+    #[schemars(schema_with = "crate::schema::repeat")]
+    pub repeat: BySeverity,
+    /// What makes one message of several tickets: check, namespace, severity, party or policy. Default check.
+    pub group_by: Vec<GroupKey>,
+    /// How long the first message of a group waits for more tickets. Default 30s.
+    pub group_wait: Span,
+    /// Least time between two messages of one group. Default 5m.
+    pub group_interval: Span,
+}
+
+/// What tickets of one message have in common.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum GroupKey {
+    /// The check.
+    Check,
+    /// The requirement, that is the name in `spec.checks`.
+    Requirement,
+    /// The subject's namespace.
+    Namespace,
+    /// The severity.
+    Severity,
+    /// The responsible party.
+    Party,
+}
+
+fn read_repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BySeverity, D::Error> {
+    BySeverity::read(deserializer, BySeverity::repeat())
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            receivers: Vec::new(),
+            repeat: BySeverity::repeat(),
+            group_by: vec![GroupKey::Check],
+            group_wait: Span::seconds(30),
+            group_interval: Span::minutes(5),
+        }
+    }
+}
+
+/// An AlertReceiver that is told about some tickets of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Route {
+    /// Name of the AlertReceiver.
+    pub name: String,
+    /// Lowest severity it is told about. Default every severity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_severity: Option<Severity>,
+    /// Parties whose tickets it is told about. Default every party.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parties: Vec<Party>,
+    /// Ids of checks or globs of ids it is told about. Default every check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
+}
