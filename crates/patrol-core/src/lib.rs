@@ -1,1 +1,19 @@
-//! patrol-core
+//! The decisions of kube-patrol: synchronous, deterministic, without I/O.
+//!
+//! Time comes in as an argument. Nothing here reads a clock, an environment variable or a
+//! file, and no hash map is iterated in an order that reaches an effect. The edges feed
+//! events to the engine and carry out the effects it returns; they may lose, repeat, delay
+//! or reorder any of them.
+
+pub mod certificate;
+pub mod check;
+pub mod clock;
+pub mod facts;
+pub mod fingerprint;
+pub mod inventory;
+pub mod kind;
+pub mod pattern;
+pub mod rule;
+pub mod schedule;
+pub mod selector;
+pub mod sym;

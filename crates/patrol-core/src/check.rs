@@ -1,0 +1,372 @@
+//! What a check is: a description, and a pure function from facts to verdicts.
+//!
+//! A check never reads a clock, never decides whether a ticket opens, and never sees
+//! another check's verdict. It judges one unit (the pods of one root, a node, a namespace,
+//! or the cluster) under one rule and says what it saw.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_api::words::{Layer, Party, Profile, Severity};
+
+use crate::inventory::{Inventory, RootKey};
+use crate::kind::Kind;
+use crate::rule::Rule;
+use crate::sym::Sym;
+
+/// A check of the catalogue. One check, one file.
+pub trait Check: Send + Sync {
+    /// Its description.
+    fn meta(&self) -> &'static CheckMeta;
+
+    /// Judges one unit and pushes one judgement per subject of it that this rule is about.
+    /// Pushing nothing says: no subject here. It is only called when every kind in
+    /// `meta().reads` can be seen, and only with units named in `meta().units`.
+    fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>);
+}
+
+/// The description of a check: the catalogue, the docs, the RBAC rules and the messages
+/// derive from it.
+#[derive(Debug)]
+pub struct CheckMeta {
+    /// Stable id, kebab-case.
+    pub id: &'static str,
+    /// One line.
+    pub title: &'static str,
+    /// What is looked at, and the edge cases; Markdown.
+    pub what: &'static str,
+    /// Why it matters; Markdown.
+    pub why: &'static str,
+    /// How to fix it: imperative, one or two sentences.
+    pub remediation: &'static str,
+    /// Layer of the responsibility model.
+    pub layer: Layer,
+    /// Who is responsible, by profile.
+    pub party: PartyBy,
+    /// Default severity.
+    pub severity: Severity,
+    /// Kinds it reads. The engine answers Unknown for it while one of them cannot be seen.
+    pub reads: &'static [Kind],
+    /// Units it judges.
+    pub units: &'static [UnitKind],
+    /// Which block of `spec.checks[]` brings it, if any.
+    pub block: Option<Block>,
+    /// Parameters that `spec.overrides[].parameters` may set: name and meaning.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// References: standards and their items.
+    pub references: &'static [&'static str],
+}
+
+/// Responsible party by profile (checks.md 1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartyBy {
+    /// Every node virtual.
+    pub serverless: Party,
+    /// Managed control plane.
+    pub managed: Party,
+    /// Run by the customer.
+    pub self_hosted: Party,
+}
+
+impl PartyBy {
+    /// The customer, whatever the profile.
+    pub const CUSTOMER: PartyBy = PartyBy {
+        serverless: Party::Customer,
+        managed: Party::Customer,
+        self_hosted: Party::Customer,
+    };
+    /// The platform where it owns the nodes, else the customer.
+    pub const PLATFORM_IF_SERVERLESS: PartyBy = PartyBy {
+        serverless: Party::Platform,
+        managed: Party::Customer,
+        self_hosted: Party::Customer,
+    };
+
+    /// The party under `profile` (`Auto` counts as managed: the engine resolves it first).
+    #[must_use]
+    pub const fn under(self, profile: Profile) -> Party {
+        match profile {
+            Profile::ServerlessManaged => self.serverless,
+            Profile::SelfHosted => self.self_hosted,
+            Profile::Managed | Profile::Auto => self.managed,
+        }
+    }
+}
+
+/// The block of `spec.checks[]` a check belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Block {
+    Sidecar,
+    NodeAgent,
+    Component,
+}
+
+/// Kinds of unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum UnitKind {
+    Root,
+    Node,
+    Namespace,
+    Cluster,
+}
+
+/// What is judged at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// A root and its pods.
+    Root(RootKey),
+    /// A node and the pods on it.
+    Node(Sym),
+    /// A namespace itself.
+    Namespace(Sym),
+    /// Whatever is judged over the whole cluster.
+    Cluster,
+}
+
+impl Unit {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> UnitKind {
+        match self {
+            Self::Root(_) => UnitKind::Root,
+            Self::Node(_) => UnitKind::Node,
+            Self::Namespace(_) => UnitKind::Namespace,
+            Self::Cluster => UnitKind::Cluster,
+        }
+    }
+}
+
+/// Where the objects come from. Manifests carry no status and no admission result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// A live API server.
+    #[default]
+    Cluster,
+    /// Files: a template counts as its pod where no pod exists.
+    Files,
+}
+
+/// What the product knows of its own work; only family B reads it.
+#[derive(Clone, Debug, Default)]
+pub struct OwnState {
+    /// Policies with the time their patrol became overdue, if it is.
+    pub overdue: BTreeMap<Sym, Option<Time>>,
+    /// UIDs of the policies.
+    pub policy_uids: BTreeMap<Sym, String>,
+}
+
+/// What a check may look at.
+pub struct View<'a> {
+    /// The facts.
+    pub inventory: &'a Inventory,
+    /// The time of judgement: graces are measured from the objects' own timestamps to it.
+    pub now: Time,
+    /// Where the objects come from.
+    pub origin: Origin,
+    /// The profile, resolved (never `Auto`).
+    pub profile: Profile,
+    /// Every rule of every policy that is enabled, for the checks about coverage itself.
+    pub rulebook: &'a crate::rule::Rulebook,
+    /// The product's own state.
+    pub own: &'a OwnState,
+}
+
+/// A verdict. Unknown neither opens nor resolves anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Seen, and right.
+    Pass,
+    /// Seen, and wrong.
+    Fail,
+    /// The rule does not apply to the subject.
+    NotApplicable(Exempt),
+    /// Could not be seen, or not yet: the reason as a short word (`grace`, `node-not-ready`).
+    Unknown(Sym),
+}
+
+/// Why a rule does not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exempt {
+    /// No live pods (rule G5): not fixed, scale-up reopens.
+    NoLivePods,
+    /// The subject is not one this rule is about.
+    NotSelected,
+    /// The subject is on its way out: neither opens nor resolves.
+    Leaving,
+    /// The gap is reported by another ticket that names the common cause.
+    Folded,
+}
+
+impl Verdict {
+    /// The word of the verdict, as in `scan -o json`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Fail => "Fail",
+            Self::NotApplicable(_) => "NotApplicable",
+            Self::Unknown(_) => "Unknown",
+        }
+    }
+}
+
+/// How many of a subject's parts are affected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// Affected ones.
+    pub count: u32,
+    /// All that were looked at.
+    pub total: u32,
+    /// Names of affected ones, sorted, at most 20.
+    pub sample: Vec<String>,
+}
+
+impl Affected {
+    /// Names kept in a sample.
+    pub const SAMPLE: usize = 20;
+
+    /// Counts one part.
+    pub fn count(&mut self, name: &str, affected: bool) {
+        self.total = self.total.saturating_add(1);
+        if affected {
+            self.count = self.count.saturating_add(1);
+            if self.sample.len() < Self::SAMPLE {
+                self.sample.push(name.to_owned());
+            }
+        }
+    }
+}
+
+/// What a check saw of one subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What must be fixed.
+    pub subject: Subject,
+    /// Tells several findings of one check on one subject apart (container, agent name).
+    /// Part of the ticket's identity, so it must be stable.
+    pub discriminator: Option<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Short reasons in kebab-case (`impostor`, `taint-not-tolerated`), stable words.
+    pub reasons: Vec<Sym>,
+    /// One sentence: what is wrong with what, in plain words; no secret values.
+    pub message: String,
+    /// How to fix this very case; empty takes the check's own text.
+    pub remediation: String,
+    /// Affected parts.
+    pub affected: Affected,
+    /// JSON pointers into the subject.
+    pub paths: Vec<String>,
+    /// Replaces the rule's severity for this finding.
+    pub severity: Option<Severity>,
+    /// Replaces the party for this finding.
+    pub party: Option<Party>,
+    /// Judge again at this time even if nothing changes (the end of a grace).
+    pub recheck_at: Option<Time>,
+}
+
+impl Judgement {
+    /// A judgement without reasons.
+    #[must_use]
+    pub fn new(subject: Subject, verdict: Verdict) -> Self {
+        Self {
+            subject,
+            discriminator: None,
+            verdict,
+            reasons: vec![],
+            message: String::new(),
+            remediation: String::new(),
+            affected: Affected::default(),
+            paths: vec![],
+            severity: None,
+            party: None,
+            recheck_at: None,
+        }
+    }
+
+    /// With a message.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// With one more reason.
+    #[must_use]
+    pub fn reason(mut self, reason: &str) -> Self {
+        let reason = Sym::new(reason);
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+        self
+    }
+
+    /// Judged again at `at`, or earlier if that was asked before.
+    #[must_use]
+    pub fn recheck(mut self, at: Option<Time>) -> Self {
+        self.recheck_at = match (self.recheck_at, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self
+    }
+}
+
+/// The subject of a root.
+#[must_use]
+pub fn root_subject(inventory: &Inventory, root: &RootKey) -> Subject {
+    let info = root.kind.info();
+    let uid = match root.kind {
+        Kind::Pod => inventory.pod_at(&root.key).map(|p| p.uid.to_string()),
+        kind => inventory
+            .workload(kind, &root.key)
+            .map(|w| w.meta.uid.to_string()),
+    };
+    Subject {
+        group: info.group.to_owned(),
+        kind: info.kind.to_owned(),
+        namespace: Some(root.key.namespace.to_string()).filter(|ns| !ns.is_empty()),
+        name: root.key.name.to_string(),
+        uid: uid.filter(|u| !u.is_empty()),
+    }
+}
+
+/// The subject of a cluster-scoped object of a kind we read.
+#[must_use]
+pub fn cluster_subject(kind: Kind, name: &str, uid: &crate::facts::Uid) -> Subject {
+    let info = kind.info();
+    Subject {
+        group: info.group.to_owned(),
+        kind: info.kind.to_owned(),
+        namespace: None,
+        name: name.to_owned(),
+        uid: Some(uid.to_string()).filter(|u| !u.is_empty()),
+    }
+}
+
+/// The subject of findings about the cluster itself.
+#[must_use]
+pub fn the_cluster() -> Subject {
+    Subject {
+        group: String::new(),
+        kind: "Cluster".into(),
+        namespace: None,
+        name: "cluster".into(),
+        uid: None,
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(root) => root.fmt(f),
+            Self::Node(name) => write!(f, "Node {name}"),
+            Self::Namespace(name) => write!(f, "Namespace {name}"),
+            Self::Cluster => f.write_str("Cluster"),
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! Pods: a small record of its own, and two parts that many pods share (the shape their
+//! template gave them, and their status), which the inventory stores once.
+
+use patrol_api::time::Time;
+use serde::Deserialize;
+
+use super::meta::{Labels, Owner, RawMeta, Uid};
+use crate::sym::Sym;
+
+/// A decoded pod, before the inventory shares its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFact {
+    /// UID.
+    pub uid: Uid,
+    /// Controller owner.
+    pub owner: Option<Owner>,
+    /// `spec.nodeName`.
+    pub node: Option<Sym>,
+    /// `creationTimestamp`.
+    pub created: Option<Time>,
+    /// Whether `deletionTimestamp` is set.
+    pub deleting: bool,
+    /// What its template gave it.
+    pub shape: PodShape,
+    /// Phase and containers' states, without the times that differ from pod to pod.
+    pub status: PodStatus,
+    /// When the `Ready` condition last changed.
+    pub ready_changed: Option<Time>,
+    /// When each container of `status.containers` entered its state, in the same order.
+    pub since: Box<[Option<Time>]>,
+}
+
+/// The part of a pod that comes from its template: equal for all its siblings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct PodShape {
+    /// Labels, without those a StatefulSet derives from the pod's own name.
+    pub labels: Labels,
+    /// Annotations that some check reads.
+    pub annotations: Labels,
+    /// Init, regular and ephemeral containers, in that order.
+    pub containers: Box<[Container]>,
+    /// `spec.hostNetwork`.
+    pub host_network: bool,
+    /// `spec.os.name` is `windows`, or the node selector says so.
+    pub windows: bool,
+    /// `spec.automountServiceAccountToken` is false.
+    pub no_automount: bool,
+    /// Whether a volume projects a service account token.
+    pub token_projected: bool,
+    /// A static pod's mirror: no webhook ever sees it.
+    pub mirror: bool,
+}
+
+/// Where a container stands in its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Runs once before the others.
+    Init,
+    /// An init container with `restartPolicy: Always` (a native sidecar).
+    Native,
+    /// `spec.containers`.
+    Regular,
+    /// `spec.ephemeralContainers`.
+    Ephemeral,
+}
+
+/// A container of a pod or template.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// Name.
+    pub name: Sym,
+    /// Image reference as written.
+    pub image: Sym,
+    /// Where it stands.
+    pub role: Role,
+    /// Carries the environment variable `__IS_SIDECAR__` (an Alibaba Cloud convention).
+    pub sidecar_env: bool,
+    /// Has a readiness probe; without one `ready` only says that a process runs.
+    pub readiness_probe: bool,
+    /// JSON pointer of the container inside the pod spec (`/containers/0`).
+    pub path: Sym,
+}
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[allow(missing_docs)]
+pub enum PodPhase {
+    #[default]
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    /// Any other word, or none: a manifest without a status.
+    Unknown,
+}
+
+/// The part of a pod's status that siblings share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct PodStatus {
+    /// Phase.
+    pub phase: PodPhase,
+    /// Condition `Ready`.
+    pub ready: Option<bool>,
+    /// Condition `PodScheduled` when it is not True.
+    pub unscheduled: Option<Scheduled>,
+    /// Container statuses: init, regular and ephemeral.
+    pub containers: Box<[ContainerStatus]>,
+}
+
+/// Why a pod has no node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scheduled {
+    /// Condition reason.
+    pub reason: Sym,
+    /// Condition message, at most 300 characters.
+    pub message: Sym,
+}
+
+/// The state of one container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContainerStatus {
+    /// Name.
+    pub name: Sym,
+    /// `ready`.
+    pub ready: bool,
+    /// `started`.
+    pub started: Option<bool>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// Whether it ran before (a restart count, or a last state).
+    pub restarted: bool,
+    /// `imageID`: the digest that really runs.
+    pub image_id: Sym,
+}
+
+/// What a container is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ContainerState {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// Waiting, with the kubelet's reason (`CrashLoopBackOff`, `ImagePullBackOff` ...).
+    Waiting(Sym),
+    /// Running.
+    Running,
+    /// Ended.
+    Terminated {
+        /// Exit code.
+        exit_code: i32,
+        /// The kubelet's reason (`Completed`, `Error`, `OOMKilled`).
+        reason: Sym,
+    },
+}
+
+impl PodFact {
+    /// Whether the pod counts: not being deleted and not finished (rule G1).
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        is_live(self.deleting, self.status.phase)
+    }
+}
+
+/// Rule G1: not being deleted, not finished.
+#[must_use]
+pub fn is_live(deleting: bool, phase: PodPhase) -> bool {
+    !deleting && !matches!(phase, PodPhase::Succeeded | PodPhase::Failed)
+}
+
+impl PodShape {
+    /// Containers that can be a sidecar: regular and native ones, and any that the
+    /// platform marks (checks.md 4.1). Plain init and ephemeral ones never count.
+    pub fn candidates(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(|c| {
+            matches!(c.role, Role::Regular | Role::Native)
+                || (c.sidecar_env && c.role != Role::Ephemeral)
+        })
+    }
+}
+
+impl PodStatus {
+    /// The status of a container, and its place for `since`.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<(usize, &ContainerStatus)> {
+        self.containers
+            .iter()
+            .enumerate()
+            .find(|(_, c)| c.name.as_str() == name)
+    }
+}
+
+// ---------------------------------------------------------------- decoding
+
+#[derive(Deserialize)]
+pub(crate) struct RawPod {
+    #[serde(default)]
+    pub metadata: RawMeta,
+    #[serde(default)]
+    pub spec: Option<RawPodSpec>,
+    #[serde(default)]
+    pub status: Option<RawPodStatus>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RawPodSpec {
+    node_name: Option<Sym>,
+    host_network: Option<bool>,
+    os: Option<RawOs>,
+    automount_service_account_token: Option<bool>,
+    init_containers: Option<Vec<RawContainer>>,
+    containers: Option<Vec<RawContainer>>,
+    ephemeral_containers: Option<Vec<RawContainer>>,
+    volumes: Option<Vec<RawVolume>>,
+    pub(crate) node_selector: Option<Labels>,
+    pub(crate) affinity: Option<super::workload::RawAffinity>,
+    pub(crate) tolerations: Option<Vec<super::workload::RawToleration>>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawOs {
+    #[serde(default)]
+    name: Option<Sym>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawContainer {
+    name: Option<Sym>,
+    image: Option<Sym>,
+    restart_policy: Option<Sym>,
+    env: Option<Vec<RawEnv>>,
+    readiness_probe: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawEnv {
+    #[serde(default)]
+    name: Option<Sym>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawVolume {
+    #[serde(default)]
+    projected: Option<RawProjected>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawProjected {
+    #[serde(default)]
+    sources: Option<Vec<RawSource>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawSource {
+    service_account_token: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RawPodStatus {
+    phase: Option<String>,
+    conditions: Option<Vec<RawCondition>>,
+    init_container_statuses: Option<Vec<RawContainerStatus>>,
+    container_statuses: Option<Vec<RawContainerStatus>>,
+    ephemeral_container_statuses: Option<Vec<RawContainerStatus>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RawCondition {
+    #[serde(rename = "type")]
+    pub kind: Option<Sym>,
+    pub status: Option<Sym>,
+    pub reason: Option<Sym>,
+    pub message: Option<String>,
+    pub last_transition_time: Option<Time>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawContainerStatus {
+    name: Option<Sym>,
+    ready: Option<bool>,
+    started: Option<bool>,
+    restart_count: Option<i64>,
+    #[serde(rename = "imageID")]
+    image_id: Option<Sym>,
+    state: Option<RawState>,
+    last_state: Option<RawLastState>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawState {
+    waiting: Option<RawWaiting>,
+    running: Option<RawRunning>,
+    terminated: Option<RawTerminated>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawLastState {
+    terminated: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawWaiting {
+    reason: Option<Sym>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawRunning {
+    started_at: Option<Time>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RawTerminated {
+    exit_code: Option<i64>,
+    reason: Option<Sym>,
+    finished_at: Option<Time>,
+}
+
+/// Labels a StatefulSet derives from the pod's own name: keeping them would make every
+/// shape unique. `labels_of_pod` in the inventory gives them back.
+pub(crate) const NAME_LABELS: [&str; 2] = [
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+];
+
+impl RawPodSpec {
+    pub(crate) fn shape(&self, labels: Labels, annotations: Labels) -> PodShape {
+        let groups = [
+            ("initContainers", Role::Init, &self.init_containers),
+            ("containers", Role::Regular, &self.containers),
+            (
+                "ephemeralContainers",
+                Role::Ephemeral,
+                &self.ephemeral_containers,
+            ),
+        ];
+        let mut containers = Vec::new();
+        for (field, role, list) in groups {
+            for (i, raw) in list.iter().flatten().enumerate() {
+                containers.push(raw.fact(role, &format!("/{field}/{i}")));
+            }
+        }
+        let selects_windows = self
+            .node_selector
+            .as_ref()
+            .is_some_and(|s| s.has("kubernetes.io/os", "windows"));
+        let os_windows = self
+            .os
+            .as_ref()
+            .and_then(|os| os.name.as_ref())
+            .is_some_and(|name| name.as_str() == "windows");
+        PodShape {
+            mirror: annotations.get("kubernetes.io/config.mirror").is_some(),
+            labels: labels.filtered(|key| !NAME_LABELS.contains(&key)),
+            annotations: annotations.filtered(|key| key != "kubernetes.io/config.mirror"),
+            containers: containers.into(),
+            host_network: self.host_network == Some(true),
+            windows: os_windows || selects_windows,
+            no_automount: self.automount_service_account_token == Some(false),
+            token_projected: self.projects_token(),
+        }
+    }
+
+    fn projects_token(&self) -> bool {
+        self.volumes
+            .iter()
+            .flatten()
+            .filter_map(|v| v.projected.as_ref())
+            .flat_map(|p| p.sources.iter().flatten())
+            .any(|s| s.service_account_token.is_some())
+    }
+}
+
+impl RawContainer {
+    fn fact(&self, role: Role, path: &str) -> Container {
+        let native = role == Role::Init
+            && self
+                .restart_policy
+                .as_ref()
+                .is_some_and(|p| p.as_str() == "Always");
+        Container {
+            name: self.name.clone().unwrap_or_default(),
+            image: self.image.clone().unwrap_or_default(),
+            role: if native { Role::Native } else { role },
+            sidecar_env: self.env.iter().flatten().any(|e| {
+                e.name
+                    .as_ref()
+                    .is_some_and(|n| n.as_str() == "__IS_SIDECAR__")
+            }),
+            readiness_probe: self.readiness_probe.is_some(),
+            path: Sym::new(path),
+        }
+    }
+}
+
+impl RawContainerStatus {
+    fn fact(self) -> (ContainerStatus, Option<Time>) {
+        let mut since = None;
+        let state = match self.state {
+            Some(RawState {
+                running: Some(running),
+                ..
+            }) => {
+                since = running.started_at;
+                ContainerState::Running
+            }
+            Some(RawState {
+                terminated: Some(ended),
+                ..
+            }) => {
+                since = ended.finished_at;
+                ContainerState::Terminated {
+                    exit_code: ended
+                        .exit_code
+                        .and_then(|code| i32::try_from(code).ok())
+                        .unwrap_or(-1),
+                    reason: ended.reason.unwrap_or_default(),
+                }
+            }
+            Some(RawState {
+                waiting: Some(waiting),
+                ..
+            }) => ContainerState::Waiting(waiting.reason.unwrap_or_default()),
+            _ => ContainerState::Unknown,
+        };
+        let status = ContainerStatus {
+            name: self.name.unwrap_or_default(),
+            ready: self.ready == Some(true),
+            started: self.started,
+            state,
+            restarted: self.restart_count.unwrap_or_default() > 0
+                || self.last_state.is_some_and(|s| s.terminated.is_some()),
+            image_id: self.image_id.unwrap_or_default(),
+        };
+        (status, since)
+    }
+}
+
+impl RawPod {
+    pub(crate) fn fact(self) -> (super::ObjectKey, String, PodFact) {
+        let (key, version, meta) = self.metadata.split();
+        let spec = self.spec.unwrap_or_default();
+        let (status, ready_changed, since) = self.status.unwrap_or_default().fact();
+        // A mirror pod is owned by its node, which roots nothing.
+        let mirror = meta
+            .owner
+            .as_ref()
+            .is_some_and(|o| o.kind.as_str() == "Node");
+        let mut shape = spec.shape(meta.labels, meta.annotations);
+        shape.mirror |= mirror;
+        let fact = PodFact {
+            uid: meta.uid,
+            owner: meta.owner.filter(|_| !mirror),
+            node: spec.node_name.filter(|n| !n.is_empty()),
+            created: meta.created,
+            deleting: meta.deleting,
+            shape,
+            status,
+            ready_changed,
+            since,
+        };
+        (key, version, fact)
+    }
+}
+
+impl RawPodStatus {
+    fn fact(self) -> (PodStatus, Option<Time>, Box<[Option<Time>]>) {
+        let phase = match self.phase.as_deref() {
+            Some("Pending") => PodPhase::Pending,
+            Some("Running") => PodPhase::Running,
+            Some("Succeeded") => PodPhase::Succeeded,
+            Some("Failed") => PodPhase::Failed,
+            _ => PodPhase::Unknown,
+        };
+        let mut ready = None;
+        let mut ready_changed = None;
+        let mut unscheduled = None;
+        for condition in self.conditions.into_iter().flatten() {
+            let is_true = condition
+                .status
+                .as_ref()
+                .is_some_and(|s| s.as_str() == "True");
+            match condition.kind.as_deref() {
+                Some("Ready") => {
+                    ready = Some(is_true);
+                    ready_changed = condition.last_transition_time;
+                }
+                Some("PodScheduled") if !is_true => {
+                    unscheduled = Some(Scheduled {
+                        reason: condition.reason.unwrap_or_default(),
+                        message: Sym::new(
+                            &condition
+                                .message
+                                .unwrap_or_default()
+                                .chars()
+                                .take(300)
+                                .collect::<String>(),
+                        ),
+                    });
+                }
+                _ => {}
+            }
+        }
+        let (containers, since): (Vec<_>, Vec<_>) = [
+            self.init_container_statuses,
+            self.container_statuses,
+            self.ephemeral_container_statuses,
+        ]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(RawContainerStatus::fact)
+        .unzip();
+        let status = PodStatus {
+            phase,
+            ready,
+            unscheduled,
+            containers: containers.into(),
+        };
+        (status, ready_changed, since.into())
+    }
+}

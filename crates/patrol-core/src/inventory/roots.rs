@@ -1,0 +1,393 @@
+//! From a pod to what must be fixed: its top owner (rule G2), and back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::pods::{Pod, PodId};
+use super::{Held, Inventory, Touched};
+use crate::facts::{ObjectKey, Owner, PodFact, PodShape, Workload};
+use crate::kind::Kind;
+use crate::sym::Sym;
+
+/// Owner references are followed at most this far (rule G2).
+const DEPTH: usize = 5;
+
+/// A root: the top owner that is in the inventory, or a pod that nothing owns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootKey {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// A workload kind, or Pod.
+    pub kind: Kind,
+}
+
+impl fmt::Display for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.key)
+    }
+}
+
+impl Inventory {
+    /// A pod.
+    #[must_use]
+    pub fn pod(&self, id: PodId) -> Option<&Pod> {
+        self.pods.get(id)
+    }
+
+    /// A pod by its place.
+    #[must_use]
+    pub fn pod_at(&self, key: &ObjectKey) -> Option<&Pod> {
+        self.pods.find(key)
+    }
+
+    /// All pods, by key.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().map(|(_, pod)| pod)
+    }
+
+    /// The pods of a namespace, by name.
+    pub fn pods_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.pods.in_namespace(namespace)
+    }
+
+    /// The pods bound to a node.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Pod> {
+        self.pods.on_node(node)
+    }
+
+    /// Distinct pod shapes held, for the memory figures.
+    #[must_use]
+    pub fn distinct_shapes(&self) -> usize {
+        self.pods.distinct_shapes()
+    }
+
+    /// The top owner of a workload: follows controller references while they lead to an
+    /// object that is here.
+    #[must_use]
+    pub fn root_of(&self, kind: Kind, key: &ObjectKey) -> RootKey {
+        let mut at = (kind, key.clone());
+        for _ in 0..DEPTH {
+            let owner = self
+                .workload(at.0, &at.1)
+                .and_then(|w| w.meta.owner.as_ref());
+            match owner.and_then(|o| self.resolve(&at.1.namespace, o)) {
+                Some(next) if next != at => at = next,
+                _ => break,
+            }
+        }
+        RootKey {
+            kind: at.0,
+            key: at.1,
+        }
+    }
+
+    /// The root of a pod that is here.
+    #[must_use]
+    pub fn root_of_pod(&self, key: &ObjectKey) -> Option<RootKey> {
+        self.pods.find(key).map(|pod| self.root_for(pod))
+    }
+
+    /// The root of a stored pod.
+    #[must_use]
+    pub fn root_for(&self, pod: &Pod) -> RootKey {
+        match pod
+            .owner
+            .as_ref()
+            .and_then(|o| self.resolve(&pod.key.namespace, o))
+        {
+            Some((kind, key)) => self.root_of(kind, &key),
+            None => RootKey {
+                kind: Kind::Pod,
+                key: pod.key.clone(),
+            },
+        }
+    }
+
+    /// Whether the chain of owners above `root` leads on to something that is not here: a
+    /// kind we do not read, or an object that is gone.
+    #[must_use]
+    pub fn owner_unreadable(&self, root: &RootKey) -> bool {
+        match root.kind {
+            Kind::Pod => self.pods.find(&root.key).is_some_and(|p| p.owner.is_some()),
+            kind => self
+                .workload(kind, &root.key)
+                .is_some_and(|w| w.meta.owner.is_some()),
+        }
+    }
+
+    fn resolve(&self, namespace: &Sym, owner: &Owner) -> Option<(Kind, ObjectKey)> {
+        let kind = Kind::find(&owner.group, &owner.kind)?;
+        let key = ObjectKey {
+            namespace: namespace.clone(),
+            name: owner.name.as_str().into(),
+        };
+        let parent = self.workload(kind, &key)?;
+        // A namesake that replaced the real owner is not the owner.
+        let same = !owner.uid.is_present()
+            || !parent.meta.uid.is_present()
+            || owner.uid == parent.meta.uid;
+        same.then_some((kind, key))
+    }
+
+    /// Whether the root itself is here.
+    #[must_use]
+    pub fn root_exists(&self, root: &RootKey) -> bool {
+        match root.kind {
+            Kind::Pod => self.pods.find(&root.key).is_some(),
+            kind => self.workload(kind, &root.key).is_some(),
+        }
+    }
+
+    /// Every root, by kind and key: workloads without an owner that is here, and pods that
+    /// nothing here owns.
+    pub fn roots(&self) -> impl Iterator<Item = RootKey> + '_ {
+        let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
+            table.iter().filter_map(move |(key, held)| {
+                let owner = held.fact.meta.owner.as_ref();
+                let is_root = owner.is_none_or(|o| self.resolve(&key.namespace, o).is_none());
+                is_root.then(|| RootKey {
+                    kind: *kind,
+                    key: key.clone(),
+                })
+            })
+        });
+        let pods = self.pods.iter().filter_map(move |(_, pod)| {
+            let owner = pod.owner.as_ref();
+            let is_root = owner.is_none_or(|o| self.resolve(&pod.key.namespace, o).is_none());
+            is_root.then(|| RootKey {
+                kind: Kind::Pod,
+                key: pod.key.clone(),
+            })
+        });
+        workloads.chain(pods)
+    }
+
+    /// All pods below a root, in a stable order.
+    #[must_use]
+    pub fn pods_of(&self, root: &RootKey) -> Vec<&Pod> {
+        let mut out = Vec::new();
+        if root.kind == Kind::Pod {
+            out.extend(self.pods.find(&root.key));
+            return out;
+        }
+        self.collect_pods(root.kind, &root.key, 0, &mut out);
+        out.sort_by(|a, b| a.key.cmp(&b.key));
+        out
+    }
+
+    fn collect_pods<'a>(
+        &'a self,
+        kind: Kind,
+        key: &ObjectKey,
+        depth: usize,
+        out: &mut Vec<&'a Pod>,
+    ) {
+        if depth > DEPTH {
+            return;
+        }
+        let info = kind.info();
+        let uid = self.workload(kind, key).map(|w| w.meta.uid.clone());
+        for ids in self
+            .pods
+            .owners_named(&key.namespace, info.group, info.kind, &key.name)
+        {
+            out.extend(ids.iter().filter_map(|id| self.pods.get(*id)).filter(|p| {
+                let owner_uid = p.owner.as_ref().map(|o| &o.uid);
+                match (owner_uid, &uid) {
+                    (Some(a), Some(b)) if a.is_present() && b.is_present() => a == b,
+                    _ => true,
+                }
+            }));
+        }
+        let place = (kind, key.clone());
+        for (child_kind, child) in self.children.get(&place).into_iter().flatten() {
+            self.collect_pods(*child_kind, child, depth + 1, out);
+        }
+    }
+
+    /// The template a root makes its pods from.
+    #[must_use]
+    pub fn template_of(&self, root: &RootKey) -> Option<&PodShape> {
+        self.workload(root.kind, &root.key)
+            .and_then(|w| w.template.as_ref())
+            .map(|t| &t.shape)
+    }
+
+    // ------------------------------------------------------------ updates
+
+    pub(super) fn upsert_pod(&mut self, key: ObjectKey, fact: PodFact, epoch: u32) -> Vec<Touched> {
+        let stored = self.pods.upsert(key, fact, epoch);
+        if !stored.changed {
+            return vec![];
+        }
+        let Some(pod) = self.pods.get(stored.id) else {
+            return vec![];
+        };
+        let mut touched = vec![Touched::Root(self.root_for(pod))];
+        touched.extend(pod.node.clone().map(Touched::Node));
+        if let Some(before) = stored.before {
+            touched.extend(before.node.map(Touched::Node));
+            if let Some(owner) = before.owner {
+                touched.extend(self.owner_root(&pod.key.namespace, &owner));
+            }
+        }
+        touched
+    }
+
+    fn owner_root(&self, namespace: &Sym, owner: &Arc<Owner>) -> Option<Touched> {
+        self.resolve(namespace, owner)
+            .map(|(kind, key)| Touched::Root(self.root_of(kind, &key)))
+    }
+
+    pub(super) fn delete_pod(&mut self, key: &ObjectKey) -> Vec<Touched> {
+        let Some(root) = self.root_of_pod(key) else {
+            return vec![];
+        };
+        let node = self.pods.remove(key).and_then(|pod| pod.node);
+        let mut touched = vec![Touched::Root(root)];
+        touched.extend(node.map(Touched::Node));
+        touched
+    }
+
+    pub(super) fn upsert_workload(
+        &mut self,
+        kind: Kind,
+        key: ObjectKey,
+        mut workload: Workload,
+        version: String,
+        epoch: u32,
+    ) -> Vec<Touched> {
+        if let Some(template) = workload.template.take() {
+            let template = Arc::unwrap_or_clone(template);
+            workload.template = Some(self.templates.share(template));
+        }
+        let before = self.workload(kind, &key).cloned();
+        if before.as_ref() == Some(&workload) {
+            if let Some(held) = self.workloads.get_mut(&kind).and_then(|t| t.get_mut(&key)) {
+                held.epoch = epoch;
+                held.version = version.into();
+            }
+            return vec![];
+        }
+        let mut touched = vec![];
+        if before.is_some() {
+            touched.push(Touched::Root(self.root_of(kind, &key)));
+        }
+        if let Some(owner) = before.and_then(|w| w.meta.owner) {
+            self.unlink(&key, kind, &owner);
+        }
+        if let Some(parent) = workload
+            .meta
+            .owner
+            .as_ref()
+            .and_then(|o| parent_place(&key, o))
+        {
+            self.children
+                .entry(parent)
+                .or_default()
+                .insert((kind, key.clone()));
+        }
+        let held = Held {
+            fact: Arc::new(workload),
+            version: version.into(),
+            epoch,
+        };
+        self.workloads
+            .entry(kind)
+            .or_default()
+            .insert(key.clone(), held);
+        let root = self.root_of(kind, &key);
+        // Until now the children's roots were the children themselves.
+        touched.extend(self.orphans_of(kind, &key));
+        touched.push(Touched::Root(root));
+        touched.extend(workload_wide(kind));
+        touched
+    }
+
+    pub(super) fn delete_workload(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
+        let Some(held) = self.workload(kind, key).cloned() else {
+            return vec![];
+        };
+        let mut touched = vec![Touched::Root(self.root_of(kind, key))];
+        if let Some(owner) = &held.meta.owner {
+            self.unlink(key, kind, owner);
+        }
+        if let Some(table) = self.workloads.get_mut(&kind) {
+            table.remove(key);
+        }
+        // What it owned and is still here roots itself now.
+        touched.extend(self.orphans_of(kind, key));
+        touched.extend(workload_wide(kind));
+        touched
+    }
+
+    fn orphans_of(&self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
+        let info = kind.info();
+        let pods = self
+            .pods
+            .owners_named(&key.namespace, info.group, info.kind, &key.name)
+            .flatten()
+            .filter_map(|id| self.pods.get(*id))
+            .map(|pod| {
+                Touched::Root(RootKey {
+                    kind: Kind::Pod,
+                    key: pod.key.clone(),
+                })
+            });
+        let children = self
+            .children
+            .get(&(kind, key.clone()))
+            .into_iter()
+            .flatten()
+            .map(|(kind, key)| {
+                Touched::Root(RootKey {
+                    kind: *kind,
+                    key: key.clone(),
+                })
+            });
+        pods.chain(children).collect()
+    }
+
+    fn unlink(&mut self, key: &ObjectKey, kind: Kind, owner: &Owner) {
+        let Some(parent) = parent_place(key, owner) else {
+            return;
+        };
+        if let Some(children) = self.children.get_mut(&parent) {
+            children.remove(&(kind, key.clone()));
+            if children.is_empty() {
+                self.children.remove(&parent);
+            }
+        }
+    }
+
+    pub(super) fn roots_on_node(&self, node: &Sym) -> Vec<Touched> {
+        let mut roots: Vec<Touched> = self
+            .pods
+            .on_node(node)
+            .map(|pod| Touched::Root(self.root_for(pod)))
+            .collect();
+        roots.sort();
+        roots.dedup();
+        roots
+    }
+}
+
+fn parent_place(key: &ObjectKey, owner: &Owner) -> Option<(Kind, ObjectKey)> {
+    let kind = Kind::find(&owner.group, &owner.kind)?;
+    Some((
+        kind,
+        ObjectKey {
+            namespace: key.namespace.clone(),
+            name: owner.name.as_str().into(),
+        },
+    ))
+}
+
+/// A DaemonSet can change what every node lacks; any workload can be a component.
+fn workload_wide(kind: Kind) -> Vec<Touched> {
+    if kind == Kind::DaemonSet {
+        vec![Touched::AllNodes, Touched::Cluster]
+    } else {
+        vec![Touched::Cluster]
+    }
+}

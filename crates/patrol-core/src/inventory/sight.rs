@@ -1,0 +1,170 @@
+//! How well a kind is seen: the difference between "none" and "could not look".
+
+use std::collections::BTreeMap;
+
+use patrol_api::time::Time;
+
+use crate::facts::ObjectKey;
+
+/// Why a kind cannot be seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blindness {
+    /// The first complete list has not ended yet.
+    Unsynced,
+    /// The API server refuses (403): the verb that was refused.
+    Denied(String),
+    /// Errors, or a dead API group: a canned reason.
+    Failing(String),
+}
+
+impl Blindness {
+    /// The word used as reason and metric label.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unsynced => "Unsynced",
+            Self::Denied(_) => "AccessDenied",
+            Self::Failing(_) => "WatchFailing",
+        }
+    }
+}
+
+/// What is known of the sight on one kind.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    listed_once: bool,
+    relisting: bool,
+    blindness: Option<Blindness>,
+    absent: bool,
+    heard_at: Option<Time>,
+    blind: BTreeMap<ObjectKey, String>,
+    nameless: usize,
+}
+
+impl Sight {
+    pub(super) const fn unseen() -> Self {
+        Self {
+            listed_once: false,
+            relisting: false,
+            blindness: None,
+            absent: false,
+            heard_at: None,
+            blind: BTreeMap::new(),
+            nameless: 0,
+        }
+    }
+
+    /// Why the kind cannot be judged from; `None` when it can. A kind that is not
+    /// installed is seen: there are none of it.
+    #[must_use]
+    pub fn blindness(&self) -> Option<Blindness> {
+        if self.absent {
+            return None;
+        }
+        match &self.blindness {
+            Some(b) => Some(b.clone()),
+            None if !self.listed_once => Some(Blindness::Unsynced),
+            None => None,
+        }
+    }
+
+    /// Whether absence can be concluded from the inventory: synced, and every object of
+    /// the kind decoded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.blindness().is_none() && !self.relisting && self.blind.is_empty() && self.nameless == 0
+    }
+
+    /// Whether the last word from the watch is at most `seconds` old.
+    #[must_use]
+    pub fn is_fresh(&self, now: Time, seconds: i64) -> bool {
+        self.absent
+            || self
+                .heard_at
+                .is_some_and(|at| now.unix().saturating_sub(at.unix()) <= seconds)
+    }
+
+    /// When the watch last said anything.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Time> {
+        self.heard_at
+    }
+
+    /// Whether the kind is not installed in this cluster.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    /// Objects that exist and cannot be decoded.
+    pub fn blind_objects(&self) -> impl Iterator<Item = (&ObjectKey, &str)> {
+        self.blind.iter().map(|(k, v)| (k, v.as_str()))
+    }
+
+    /// Objects that cannot be decoded, those without a readable name included.
+    #[must_use]
+    pub fn blind_count(&self) -> usize {
+        self.blind.len() + self.nameless
+    }
+
+    /// Whether this object is one of them.
+    #[must_use]
+    pub fn is_blind_to(&self, key: &ObjectKey) -> bool {
+        self.blind.contains_key(key)
+    }
+
+    pub(super) fn relisting(&mut self) {
+        self.relisting = true;
+        self.nameless = 0;
+        self.blind.clear();
+    }
+
+    pub(super) fn listed(&mut self) {
+        self.listed_once = true;
+        self.relisting = false;
+        self.blindness = None;
+        self.absent = false;
+    }
+
+    pub(super) fn cleared(&mut self, key: &ObjectKey) {
+        self.blind.remove(key);
+    }
+
+    pub(super) fn blind(&mut self, key: Option<ObjectKey>, reason: String) {
+        match key {
+            Some(key) => {
+                self.blind.insert(key, reason);
+            }
+            None => self.nameless += 1,
+        }
+    }
+
+    /// The watch said something (an event, a bookmark, the end of a list).
+    pub fn heard(&mut self, at: Time) {
+        self.heard_at = Some(self.heard_at.map_or(at, |before| before.max(at)));
+    }
+
+    /// Sight is lost until the next complete list. Returns whether that is news.
+    pub fn lost(&mut self, why: Blindness) -> bool {
+        let news = self.blindness.as_ref() != Some(&why) || self.absent;
+        self.blindness = Some(why);
+        self.absent = false;
+        news
+    }
+
+    /// The kind is not installed. Returns whether that is news.
+    pub fn not_installed(&mut self) -> bool {
+        let news = !self.absent;
+        self.absent = true;
+        self.blindness = None;
+        self.blind.clear();
+        self.nameless = 0;
+        news
+    }
+
+    /// The kind is readable again without a new list (the right was given back while the
+    /// watch went on). Returns whether that is news.
+    pub fn regained(&mut self) -> bool {
+        self.listed_once && self.blindness.take().is_some()
+    }
+}

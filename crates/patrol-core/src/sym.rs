@@ -1,0 +1,180 @@
+//! Interned strings: one allocation for each distinct text, whatever the number of
+//! objects that carry it. Labels, images, node and namespace names repeat thousands of
+//! times in a cluster; object names do not and must never be interned.
+//!
+//! The table is only looked up and swept, never iterated into a result, so its order
+//! cannot reach a decision.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+/// An interned string. Cloning is a reference count; equality is by text.
+#[derive(Clone, Eq)]
+pub struct Sym(Arc<str>);
+
+struct Table {
+    known: HashSet<Arc<str>>,
+    sweep_at: usize,
+}
+
+static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
+    Mutex::new(Table {
+        known: HashSet::new(),
+        sweep_at: 4096,
+    })
+});
+
+impl Sym {
+    /// Interns `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = table.known.get(text) {
+            return Self(Arc::clone(known));
+        }
+        if table.known.len() >= table.sweep_at {
+            // Texts that only the table still holds belong to objects long gone.
+            table.known.retain(|text| Arc::strong_count(text) > 1);
+            table.sweep_at = (table.known.len() * 2).max(4096);
+        }
+        let text: Arc<str> = Arc::from(text);
+        table.known.insert(Arc::clone(&text));
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Sym {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl PartialEq<str> for Sym {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Sym {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+impl PartialOrd for Sym {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Sym {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return std::cmp::Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+impl std::hash::Hash for Sym {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        // As str does, so that `Borrow<str>` look-ups work.
+        self.0.hash(state);
+    }
+}
+
+impl Borrow<str> for Sym {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Sym {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Sym {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&String> for Sym {
+    fn from(text: &String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl Default for Sym {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+impl fmt::Display for Sym {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Sym {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// Interns while parsing, so that a repeated string never becomes a heap `String`.
+impl<'de> Deserialize<'de> for Sym {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Intern;
+        impl Visitor<'_> for Intern {
+            type Value = Sym;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Sym, E> {
+                Ok(Sym::new(text))
+            }
+        }
+        deserializer.deserialize_str(Intern)
+    }
+}
+
+impl serde::Serialize for Sym {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_share_one_allocation() {
+        let a = Sym::new("registry.example.com/agent:1");
+        let b: Sym = serde_json::from_str("\"registry.example.com/agent:1\"").unwrap();
+        assert!(Arc::ptr_eq(&a.0, &b.0));
+    }
+
+    #[test]
+    fn order_is_by_text() {
+        let mut syms = [Sym::new("b"), Sym::new("a"), Sym::new("c")];
+        syms.sort();
+        assert_eq!(syms.map(|s| s.to_string()), ["a", "b", "c"]);
+    }
+}
