@@ -20,35 +20,38 @@ func runEtcd(args []string) int {
 	clientURL := flags.String("listen-client-urls", "", "client URL")
 	advertiseURL := flags.String("advertise-client-urls", "", "client URL to advertise")
 	peerURL := flags.String("listen-peer-urls", "", "peer URL")
+	advertisePeerURL := flags.String("initial-advertise-peer-urls", "", "peer URL to advertise")
+	cluster := flags.String("initial-cluster", "", "name=URL of the one member")
+	reusePort := flags.Bool("socket-reuse-port", false, "share the ports with a socket that holds them")
 	noFsync := flags.Bool("unsafe-no-fsync", false, "do not wait for the disk")
 	logLevel := flags.String("log-level", "error", "log level")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	client, err := url.Parse(*clientURL)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "etcd: --listen-client-urls:", err)
-		return 2
-	}
-	advertise, err := url.Parse(*advertiseURL)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "etcd: --advertise-client-urls:", err)
-		return 2
-	}
-	peer, err := url.Parse(*peerURL)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "etcd: --listen-peer-urls:", err)
-		return 2
+	urls := map[string]url.URL{}
+	for name, value := range map[string]string{
+		"listen-client-urls":          *clientURL,
+		"advertise-client-urls":       *advertiseURL,
+		"listen-peer-urls":            *peerURL,
+		"initial-advertise-peer-urls": *advertisePeerURL,
+	} {
+		parsed, err := url.Parse(value)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "etcd: --%s: %v\n", name, err)
+			return 2
+		}
+		urls[name] = *parsed
 	}
 	cfg := embed.NewConfig()
 	cfg.Dir = *dataDir
 	cfg.LogLevel = *logLevel
 	cfg.UnsafeNoFsync = *noFsync
-	cfg.ListenClientUrls = []url.URL{*client}
-	cfg.AdvertiseClientUrls = []url.URL{*advertise}
-	cfg.ListenPeerUrls = []url.URL{*peer}
-	cfg.AdvertisePeerUrls = []url.URL{*peer}
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.ListenClientUrls = []url.URL{urls["listen-client-urls"]}
+	cfg.AdvertiseClientUrls = []url.URL{urls["advertise-client-urls"]}
+	cfg.ListenPeerUrls = []url.URL{urls["listen-peer-urls"]}
+	cfg.AdvertisePeerUrls = []url.URL{urls["initial-advertise-peer-urls"]}
+	cfg.InitialCluster = *cluster
+	cfg.SocketOpts.ReusePort = *reusePort
 	// Left at zero every request is logged as slow.
 	cfg.WarningUnaryRequestDuration = 5 * time.Second
 

@@ -1,7 +1,7 @@
 // Command control-plane is one program with many names: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler, kubectl and kwok. It looks at the base
-// name of its first argument, as busybox does, so that one link step builds the
-// whole control plane that the tests run against.
+// kube-controller-manager, kube-scheduler and kubectl. It looks at the base name of
+// its first argument, as busybox does, so that one link step builds the whole control
+// plane that the tests run against. (kwok has a module of its own beside this one.)
 //
 // It is a test tool. It is never shipped and nothing in crates/ depends on it.
 package main

@@ -1,2 +1,38 @@
-//! xtask
-fn main() {}
+//! The tasks of the repository, `cargo xtask TASK`. This file only reads the command
+//! line: each task has a module of its own.
+
+mod cluster;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Raise a real control plane on this machine and print its kubeconfig
+    Cluster(cluster::Args),
+}
+
+/// What went wrong, for people.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Cluster(args) => cluster::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
