@@ -154,7 +154,7 @@ mod tests {
                 400 | 413 | 415 | 422 => Class::Payload,
                 408 | 409 | 423 | 424 | 425 => Class::Transient,
                 100..=199 | 500..=599 => Class::Transient,
-                300..=399 | 400..=499 => Class::Config,
+                300..=499 => Class::Config,
                 _ => unreachable!(),
             };
             assert_eq!(class(status), expected, "{status}");

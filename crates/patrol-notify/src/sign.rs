@@ -280,10 +280,7 @@ mod tests {
                     bytes: 65,
                 },
             ),
-            (
-                vec![KNOWN; 9].join(" ").into(),
-                SignError::TooMany { count: 9 },
-            ),
+            ([KNOWN; 9].join(" ").into(), SignError::TooMany { count: 9 }),
         ];
         for (secret, expected) in rows {
             let error = SigningSecrets::parse(&secret).unwrap_err();

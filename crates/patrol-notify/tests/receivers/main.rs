@@ -1,0 +1,12 @@
+//! The client against scripted receivers on loopback: real sockets, real TLS, no mock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod delivery;
+mod hostile;
+mod support;
+mod tls;

@@ -1,0 +1,193 @@
+//! Receivers behind TLS: verification fails closed, with a reason, and an own CA works.
+
+use std::sync::Arc;
+
+use crate::support::*;
+use patrol_notify::{Class, Client, ClientConfig, Outcome, Secret};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::AsyncWriteExt;
+use tokio_rustls::TlsAcceptor;
+
+/// An authority of our own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A server's certificate chain and key.
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> Secret {
+        self.0.pem().into()
+    }
+
+    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity {
+            chain: vec![certificate.der().clone()],
+            key: key.into(),
+        }
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn server_config(identity: Identity) -> ServerConfig {
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
+        .unwrap()
+}
+
+async fn serve(config: ServerConfig) -> Server {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Server::start(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            // A client that does not like us ends the handshake: the test looks at its side.
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            while read_request(&mut stream).await.is_some() {
+                let ok = reply("200 OK", "", "");
+                stream.write_all(ok.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+async fn send(server: &Server, ca: Option<Secret>) -> Outcome {
+    let client = Client::new(ClientConfig {
+        ca_pem: ca,
+        lookup: Scripted::new(&[&["127.0.0.1"]]),
+        ..quick()
+    })
+    .unwrap();
+    post(
+        &client,
+        format!("https://receiver.test:{}/", server.address.port()),
+    )
+    .await
+}
+
+#[track_caller]
+fn assert_config(outcome: &Outcome, words: &str) {
+    assert_eq!(
+        (outcome.class, outcome.status),
+        (Class::Config, None),
+        "{outcome:?}"
+    );
+    assert!(outcome.detail.contains(words), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_own_authority_works_and_the_system_does_not_know_it() {
+    let authority = Authority::new();
+    let server = serve(server_config(authority.issue("receiver.test", |_| {}))).await;
+    let outcome = send(&server, Some(authority.pem())).await;
+    assert_eq!(
+        (outcome.class, outcome.status),
+        (Class::Accepted, Some(200))
+    );
+    assert_config(&send(&server, None).await, "trusted authority");
+    assert_config(
+        &send(&server, Some(Authority::new().pem())).await,
+        "cannot be verified",
+    );
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_refused() {
+    let own = rcgen::generate_simple_self_signed(vec!["receiver.test".into()]).unwrap();
+    let pem = Secret::from(own.cert.pem());
+    let server = serve(server_config(Identity {
+        chain: vec![own.cert.der().clone()],
+        key: own.signing_key.into(),
+    }))
+    .await;
+    assert_config(&send(&server, None).await, "trusted authority");
+    // Named as its own authority it is trusted: that is what the user said.
+    assert_eq!(send(&server, Some(pem)).await.class, Class::Accepted);
+}
+
+#[tokio::test]
+async fn name_and_dates_are_verified() {
+    let authority = Authority::new();
+    let server = serve(server_config(authority.issue("other.test", |_| {}))).await;
+    assert_config(&send(&server, Some(authority.pem())).await, "host name");
+
+    let server = serve(server_config(authority.issue("receiver.test", |params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+    })))
+    .await;
+    assert_config(&send(&server, Some(authority.pem())).await, "expired");
+
+    let server = serve(server_config(authority.issue("receiver.test", |params| {
+        params.not_before = date_time_ymd(2900, 1, 1);
+        params.not_after = date_time_ymd(2901, 1, 1);
+    })))
+    .await;
+    assert_config(&send(&server, Some(authority.pem())).await, "not valid yet");
+}
+
+#[tokio::test]
+async fn a_client_certificate_we_do_not_have_is_named() {
+    let authority = Authority::new();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.0.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .unwrap();
+    let identity = authority.issue("receiver.test", |_| {});
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)
+        .unwrap();
+    let server = serve(config).await;
+    assert_config(
+        &send(&server, Some(authority.pem())).await,
+        "client certificate",
+    );
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_port_is_named() {
+    let server = Server::start(|mut stream| async move {
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        until_closed(&mut stream).await;
+    })
+    .await;
+    assert_config(&send(&server, None).await, "does not speak TLS");
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_ends_with_the_connect_time() {
+    let server = Server::start(|mut stream| async move { until_closed(&mut stream).await }).await;
+    let outcome = send(&server, None).await;
+    assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
+    assert!(outcome.detail.contains("connect time"), "{outcome:?}");
+}
