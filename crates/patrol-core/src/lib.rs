@@ -8,10 +8,13 @@
 pub mod certificate;
 pub mod check;
 pub mod clock;
+pub mod effect;
+pub mod event;
 pub mod facts;
 pub mod fingerprint;
 pub mod inventory;
 pub mod kind;
+pub mod notice;
 pub mod pattern;
 pub mod rule;
 pub mod schedule;

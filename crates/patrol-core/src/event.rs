@@ -1,0 +1,166 @@
+//! Everything that can reach the engine: one enum.
+//!
+//! Events may arrive late, twice or out of order; the engine must keep its promises all
+//! the same.
+
+use std::collections::BTreeMap;
+
+use patrol_api::policy::PatrolPolicy;
+use patrol_api::ticket::Ticket;
+use patrol_api::time::{Span, Time};
+
+use crate::facts::{DecodeError, ObjectKey, Observed};
+use crate::inventory::{Blindness, Instances};
+use crate::kind::Kind;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An object was added or changed, or a list mentioned it.
+    Seen(Box<Observed>),
+    /// An object was deleted.
+    Gone(Kind, ObjectKey),
+    /// An object exists and cannot be decoded.
+    Undecodable(DecodeError),
+    /// A complete list of a kind begins.
+    ListStarted(Kind),
+    /// The list ended; it mentioned everything there is.
+    ListFinished(Kind),
+    /// The watch of a kind is alive (bookmark, or a reconnect that was answered).
+    Heard(Kind),
+    /// A kind can no longer be seen.
+    Lost(Kind, Blindness),
+    /// A kind is not installed.
+    NotInstalled(Kind),
+    /// Objects of a CRD were counted.
+    Counted(String, Instances),
+    /// The access reviews of [`Effect::Review`](crate::effect::Effect::Review) came back:
+    /// for every kind asked, `Ok` or why it cannot be read.
+    Reviewed(BTreeMap<Kind, Result<(), Blindness>>),
+    /// A write ended.
+    Written(WriteId, WriteResult),
+    /// A delivery ended: for each part, the events it told and what became of it.
+    Delivered(DeliveryId, Vec<PartOutcome>),
+    /// Leadership was gained or lost.
+    Leading(bool),
+    /// Time passed, or there is room to work. The only event on which the engine judges,
+    /// writes and sends; the shell sends one after each burst of the others and whenever a
+    /// wake-up is due.
+    Tick,
+}
+
+/// Numbers writes within one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u64);
+
+/// Numbers deliveries within one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+/// How a write ended.
+#[derive(Clone, Debug)]
+pub enum WriteResult {
+    /// Done; the object as the server returned it, where there is one.
+    Done(Written),
+    /// A create found the name taken: the object that is there, when it could be read.
+    Exists(Option<Box<Ticket>>),
+    /// A precondition failed (409): the state is not what the write assumed.
+    Conflict,
+    /// The object is not there.
+    NotFound,
+    /// Refused for good until someone acts: missing rights, a terminating namespace, an
+    /// admission webhook, a quota, an object the server finds invalid.
+    Refused(Refusal),
+    /// Asked to slow down.
+    Throttled(Option<Span>),
+    /// Anything that may work next time, the outcome being unknown included.
+    Failed,
+}
+
+/// What a write returned.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Written {
+    Ticket(Box<Ticket>),
+    Policy(Box<PatrolPolicy>),
+    Nothing,
+}
+
+/// Why a write was refused. The word is a metric label and a condition reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Refusal {
+    Forbidden,
+    NamespaceTerminating,
+    NamespaceNotFound,
+    AdmissionDenied,
+    QuotaExceeded,
+    Invalid,
+    /// This process may not act now: its lease is not certainly valid.
+    NotLeader,
+}
+
+impl Refusal {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Forbidden",
+            Self::NamespaceTerminating => "NamespaceTerminating",
+            Self::NamespaceNotFound => "NamespaceNotFound",
+            Self::AdmissionDenied => "AdmissionDenied",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::Invalid => "Invalid",
+            Self::NotLeader => "NotLeader",
+        }
+    }
+}
+
+/// What became of one part of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOutcome {
+    /// Ids of the tellings in the part.
+    pub event_ids: Vec<String>,
+    /// The verdict on it.
+    pub class: DeliveryClass,
+    /// When the receiver answered.
+    pub at: Time,
+}
+
+/// Classes of outcome (alerting.md 2.9). No word of the reply is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeliveryClass {
+    /// The receiver took it.
+    Accepted,
+    /// Asked to wait, perhaps for how long.
+    Throttled(Option<Span>),
+    /// May work next time.
+    Transient,
+    /// The receiver refuses this content (too large, or one ticket it cannot take).
+    Payload,
+    /// The receiver, its address or its secrets are set up wrongly; with our canned reason.
+    Config(&'static str),
+    /// The address filter refuses the address; nothing was sent.
+    Blocked,
+    /// A secret could not be read; nothing was sent.
+    SecretMissing,
+    /// This process may not send now: its lease is not certainly valid. Nothing was sent.
+    NotLeader,
+}
+
+impl DeliveryClass {
+    /// The word: metric label and condition reason.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Throttled(_) => "Throttled",
+            Self::Transient => "Transient",
+            Self::Payload => "PayloadRejected",
+            Self::Config(_) => "Config",
+            Self::Blocked => "AddressBlocked",
+            Self::SecretMissing => "SecretMissing",
+            Self::NotLeader => "NotLeader",
+        }
+    }
+}

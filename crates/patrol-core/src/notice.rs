@@ -1,0 +1,157 @@
+//! A notice: one message about tickets to one receiver, before it is rendered.
+//!
+//! It holds what a receiver may know and nothing else: no secret, no address.
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_api::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldState};
+
+/// What kind of message it is (`type` of `patrol/v1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// Tickets of one group.
+    Alert,
+    /// Many tickets at once.
+    Digest,
+    /// A sign of life.
+    Heartbeat,
+    /// A probe.
+    Test,
+}
+
+impl NoticeKind {
+    /// The word in the body.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "patrol.alert",
+            Self::Digest => "patrol.digest",
+            Self::Heartbeat => "patrol.heartbeat",
+            Self::Test => "patrol.test",
+        }
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Kind of message.
+    pub kind: NoticeKind,
+    /// When it was put together.
+    pub at: Time,
+    /// The cluster: id (the UID of namespace kube-system, or one kept in the state folder)
+    /// and name.
+    pub cluster: Cluster,
+    /// Receiver's name.
+    pub receiver: String,
+    /// Policy whose tickets it is about.
+    pub policy: String,
+    /// The one reason of all its tickets, or Mixed.
+    pub reason: AlertReason,
+    /// What the tickets have in common.
+    pub group: Group,
+    /// Tickets of the group as a whole, told here or not.
+    pub counts: Counts,
+    /// The tickets, most severe first, then by name.
+    pub tickets: Vec<NoticeTicket>,
+}
+
+/// The cluster a message comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Stable id.
+    pub id: String,
+    /// Name, empty when not set.
+    pub name: String,
+}
+
+/// What the tickets of a message have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// Stable key.
+    pub key: String,
+    /// Its parts, in order of `groupBy`.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Tickets of a group, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Open ones.
+    pub firing: u32,
+    /// Opened or reopened in this message.
+    pub new: u32,
+    /// Closed in this message.
+    pub closed: u32,
+    /// Past their due time.
+    pub overdue: u32,
+    /// Open ones by severity: critical, high, medium, low, info.
+    pub by_severity: [u32; 5],
+}
+
+/// One ticket in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeTicket {
+    /// The id of this telling: the same for every try.
+    pub event_id: String,
+    /// Namespace of the ticket object.
+    pub namespace: String,
+    /// Name of the ticket object.
+    pub name: String,
+    /// UID of the ticket object.
+    pub uid: String,
+    /// Episode.
+    pub episode: u64,
+    /// Edge told.
+    pub seq: u64,
+    /// Telling of that edge, from 1.
+    pub n: u64,
+    /// Why it is told now.
+    pub reason: AlertReason,
+    /// What is told.
+    pub state: ToldState,
+    /// Phase of the ticket.
+    pub phase: Phase,
+    /// Severity.
+    pub severity: Severity,
+    /// How it ended.
+    pub resolution: Option<Resolution>,
+    /// Check id.
+    pub check: String,
+    /// Requirement.
+    pub requirement: Option<String>,
+    /// One line.
+    pub title: String,
+    /// One sentence.
+    pub message: String,
+    /// Layer.
+    pub layer: Layer,
+    /// Party.
+    pub party: Party,
+    /// Subject.
+    pub subject: Subject,
+    /// `Deployment/web`.
+    pub subject_ref: String,
+    /// Affected parts.
+    pub affected: u64,
+    /// Begin of the episode.
+    pub opened_at: Time,
+    /// Begin of the first episode.
+    pub first_opened_at: Time,
+    /// Due time.
+    pub due_at: Option<Time>,
+    /// Whether that has passed.
+    pub sla_breached: bool,
+    /// End of the episode.
+    pub resolved_at: Option<Time>,
+    /// Times it came back.
+    pub recurrences: u64,
+    /// Comes and goes.
+    pub flapping: bool,
+    /// When it was last verified by looking.
+    pub verified_at: Option<Time>,
+    /// Who works on it.
+    pub assignee: Option<String>,
+    /// How to fix it.
+    pub remediation: String,
+}
