@@ -12,6 +12,7 @@ pub mod effect;
 pub mod event;
 pub mod facts;
 pub mod fingerprint;
+pub mod inspect;
 pub mod inventory;
 pub mod kind;
 pub mod notice;

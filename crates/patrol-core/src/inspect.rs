@@ -1,0 +1,409 @@
+//! Inspection: which units there are, and what each rule says of each of them.
+//!
+//! This is where "could not look" is kept apart from "nothing there": a rule is only asked
+//! when every kind it reads can be seen, and a unit whose own objects cannot be decoded
+//! never passes.
+
+use std::collections::BTreeMap;
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_api::words::{Party, Profile, Severity};
+
+use crate::check::{
+    Check, CheckMeta, Exempt, Judgement, Origin, OwnState, Unit, UnitKind, Verdict, View,
+    cluster_subject, root_subject,
+};
+use crate::facts::{Labels, ObjectKey};
+use crate::inventory::{Blindness, Inventory, RootKey};
+use crate::kind::Kind;
+use crate::rule::{Catalogue, Rule, Rulebook};
+use crate::sym::Sym;
+
+/// A kind is fresh while its watch spoke at most this many seconds ago (alerting.md T5).
+pub const FRESH_SECONDS: i64 = 60;
+
+/// Everything a judgement depends on.
+#[derive(Clone, Copy)]
+pub struct Inspector<'a> {
+    /// The catalogue.
+    pub catalogue: &'a Catalogue,
+    /// The facts.
+    pub inventory: &'a Inventory,
+    /// The rules.
+    pub rulebook: &'a Rulebook,
+    /// Where the objects come from.
+    pub origin: Origin,
+    /// The product's own state.
+    pub own: &'a OwnState,
+    /// The time of judgement.
+    pub now: Time,
+}
+
+/// What a rule says of a unit.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// A kind the rule reads cannot be seen: every subject of the unit is Unknown.
+    pub blind: Option<(Kind, Blindness)>,
+    /// One judgement per subject.
+    pub judgements: Vec<Judgement>,
+}
+
+impl<'a> Inspector<'a> {
+    /// Every unit of the given kinds, in a stable order.
+    #[must_use]
+    pub fn units(&self, kinds: &[UnitKind]) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for kind in kinds {
+            match kind {
+                UnitKind::Root => units.extend(self.inventory.roots().map(Unit::Root)),
+                UnitKind::Node => {
+                    units.extend(self.inventory.nodes().map(|(n, _)| Unit::Node(Sym::new(n))));
+                }
+                UnitKind::Namespace => units.extend(
+                    self.inventory
+                        .namespaces()
+                        .map(|(n, _)| Unit::Namespace(Sym::new(n))),
+                ),
+                UnitKind::Cluster => units.push(Unit::Cluster),
+            }
+        }
+        units
+    }
+
+    /// Whether a rule applies to a unit at all: the check judges units of this kind, and
+    /// the policy's scope covers it.
+    #[must_use]
+    pub fn applies(&self, rule: &Rule, meta: &CheckMeta, unit: &Unit) -> bool {
+        meta.units.contains(&unit.kind()) && self.in_scope(rule, unit)
+    }
+
+    /// Whether the policy's scope covers the unit.
+    #[must_use]
+    pub fn in_scope(&self, rule: &Rule, unit: &Unit) -> bool {
+        match unit {
+            Unit::Root(root) => self.namespace_in_scope(rule, &root.key.namespace),
+            Unit::Namespace(name) => self.namespace_in_scope(rule, name),
+            Unit::Node(name) => self
+                .inventory
+                .node(name)
+                .is_none_or(|node| rule.scope.covers_node(node)),
+            Unit::Cluster => true,
+        }
+    }
+
+    fn namespace_in_scope(&self, rule: &Rule, name: &str) -> bool {
+        rule.scope
+            .covers_namespace(name, self.inventory.namespace(name))
+    }
+
+    /// What a rule says of a unit in its scope.
+    #[must_use]
+    pub fn judge(&self, rule: &Rule, unit: &Unit) -> Judged {
+        let Some(check) = self.catalogue.find(rule.check) else {
+            return Judged::default();
+        };
+        if !self.applies(rule, check.meta(), unit) {
+            return Judged::default();
+        }
+        if let Some(blind) = self.blindness(check) {
+            return Judged {
+                judgements: self.unknown(unit, blind.1.reason()),
+                blind: Some(blind),
+            };
+        }
+        let view = View {
+            inventory: self.inventory,
+            now: self.now,
+            origin: self.origin,
+            profile: self.profile_of(rule),
+            rulebook: self.rulebook,
+            own: self.own,
+        };
+        let mut judgements = Vec::new();
+        check.judge(&view, rule, unit, &mut judgements);
+        if self.has_undecodable_parts(unit) {
+            judgements.iter_mut().for_each(distrust);
+        }
+        Judged {
+            blind: None,
+            judgements,
+        }
+    }
+
+    /// The first kind the check reads that cannot be seen.
+    #[must_use]
+    pub fn blindness(&self, check: &dyn Check) -> Option<(Kind, Blindness)> {
+        check
+            .meta()
+            .reads
+            .iter()
+            .find_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
+    }
+
+    /// Whether every kind the check reads has spoken lately.
+    #[must_use]
+    pub fn is_fresh(&self, check: &dyn Check) -> bool {
+        check.meta().reads.iter().all(|kind| {
+            self.inventory
+                .sight(*kind)
+                .is_fresh(self.now, FRESH_SECONDS)
+        })
+    }
+
+    fn unknown(&self, unit: &Unit, reason: &str) -> Vec<Judgement> {
+        let subject = match unit {
+            Unit::Root(root) => root_subject(self.inventory, root),
+            Unit::Node(name) => self.named(Kind::Node, name),
+            Unit::Namespace(name) => self.named(Kind::Namespace, name),
+            // Its subjects cannot be told without looking; `blind` speaks for them.
+            Unit::Cluster => return vec![],
+        };
+        vec![Judgement::new(subject, Verdict::Unknown(Sym::new(reason)))]
+    }
+
+    fn named(&self, kind: Kind, name: &str) -> Subject {
+        let uid = match kind {
+            Kind::Node => self.inventory.node(name).map(|n| &n.meta.uid),
+            _ => self.inventory.namespace(name).map(|n| &n.meta.uid),
+        };
+        cluster_subject(kind, name, &uid.cloned().unwrap_or_default())
+    }
+
+    fn has_undecodable_parts(&self, unit: &Unit) -> bool {
+        match unit {
+            Unit::Root(root) => {
+                self.inventory.sight(root.kind).is_blind_to(&root.key)
+                    || (self.inventory.sight(Kind::Pod).blind_count() > 0
+                        && self
+                            .inventory
+                            .pods_of(root)
+                            .iter()
+                            .any(|pod| self.inventory.sight(Kind::Pod).is_blind_to(&pod.key)))
+            }
+            Unit::Node(name) => self
+                .inventory
+                .sight(Kind::Node)
+                .is_blind_to(&ObjectKey::new("", name)),
+            Unit::Namespace(name) => self
+                .inventory
+                .sight(Kind::Namespace)
+                .is_blind_to(&ObjectKey::new("", name)),
+            Unit::Cluster => false,
+        }
+    }
+
+    /// The profile of a rule's policy, read from the nodes when it says Auto.
+    #[must_use]
+    pub fn profile_of(&self, rule: &Rule) -> Profile {
+        match self.rulebook.policies.get(rule.policy.as_str()) {
+            Some(policy) if policy.profile != Profile::Auto => policy.profile,
+            _ => detect_profile(self.inventory),
+        }
+    }
+
+    /// Who is responsible for a finding (checks.md 1.1).
+    #[must_use]
+    pub fn party(&self, rule: &Rule, meta: &CheckMeta, judgement: &Judgement) -> Party {
+        let profile = self.profile_of(rule);
+        if let Some(party) = judgement.party.or(rule.party) {
+            return party;
+        }
+        if profile != Profile::SelfHosted && self.is_platform_owned(&judgement.subject) {
+            return Party::Platform;
+        }
+        meta.party.under(profile)
+    }
+
+    /// A platform namespace, and a root that carries the mark of the platform's own
+    /// manager (checks.md 1.1, step 2).
+    fn is_platform_owned(&self, subject: &Subject) -> bool {
+        const NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+        let Some(namespace) = subject
+            .namespace
+            .as_deref()
+            .filter(|ns| NAMESPACES.contains(ns))
+        else {
+            return false;
+        };
+        Kind::find(&subject.group, &subject.kind)
+            .and_then(|kind| {
+                self.inventory
+                    .workload(kind, &ObjectKey::new(namespace, &subject.name))
+            })
+            .is_some_and(|w| has_platform_mark(&w.meta.labels))
+    }
+
+    /// Severity of a finding.
+    #[must_use]
+    pub fn severity(&self, rule: &Rule, judgement: &Judgement) -> Severity {
+        judgement.severity.unwrap_or(rule.severity)
+    }
+
+    /// Whether the subject of a finding is there.
+    #[must_use]
+    pub fn presence(&self, subject: &Subject) -> Presence {
+        let Some(kind) = Kind::find(&subject.group, &subject.kind) else {
+            // `Cluster`, `Resource`: words of ours, always there.
+            return Presence::Here;
+        };
+        let key = ObjectKey::new(subject.namespace.as_deref().unwrap_or(""), &subject.name);
+        let here = match kind {
+            Kind::Node => self.inventory.node(&key.name).is_some(),
+            Kind::Namespace => self.inventory.namespace(&key.name).is_some(),
+            Kind::Service => self.inventory.service(&key.namespace, &key.name).is_some(),
+            Kind::CustomResourceDefinition => self.inventory.crd(&key.name).is_some(),
+            Kind::ApiService => self.inventory.api_service(&key.name).is_some(),
+            Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => self
+                .inventory
+                .webhooks(kind)
+                .any(|(name, _)| name == &*key.name),
+            Kind::PatrolPolicy => self.own.policy_uids.contains_key(key.name.as_ref()),
+            Kind::EndpointSlice | Kind::AlertReceiver | Kind::Ticket => true,
+            _ => self.inventory.root_exists(&RootKey {
+                kind,
+                key: key.clone(),
+            }),
+        };
+        if here {
+            Presence::Here
+        } else if kind.is_ours() || self.inventory.sight(kind).is_complete() {
+            Presence::Gone
+        } else {
+            Presence::Unknown
+        }
+    }
+}
+
+/// Whether a subject exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is in the inventory.
+    Here,
+    /// It is not, and the inventory of its kind is complete.
+    Gone,
+    /// It is not, and the inventory of its kind may lack it.
+    Unknown,
+}
+
+/// A judgement over something that cannot be read in full proves no absence of a gap.
+fn distrust(judgement: &mut Judgement) {
+    if matches!(
+        judgement.verdict,
+        Verdict::Pass | Verdict::NotApplicable(Exempt::NoLivePods)
+    ) {
+        judgement.verdict = Verdict::Unknown(Sym::new("undecodable"));
+    }
+}
+
+fn has_platform_mark(labels: &Labels) -> bool {
+    labels.get("addonmanager.kubernetes.io/mode").is_some()
+        || labels.has("kubernetes.io/cluster-service", "true")
+        || labels.get("eks.amazonaws.com/component").is_some()
+        || labels.has("kubernetes.azure.com/managedby", "aks")
+}
+
+/// The provider profile as the nodes show it (checks.md 1.1): every node virtual is a
+/// serverless cluster; a node pool label of a provider is a managed one; control-plane
+/// nodes that we can see are our own.
+#[must_use]
+pub fn detect_profile(inventory: &Inventory) -> Profile {
+    const POOLS: [&str; 6] = [
+        "alibabacloud.com/nodepool-id",
+        "node.alibabacloud.com/nodepool-id",
+        "eks.amazonaws.com/nodegroup",
+        "cloud.google.com/gke-nodepool",
+        "kubernetes.azure.com/cluster",
+        "doks.digitalocean.com/node-pool",
+    ];
+    let (mut any, mut all_virtual, mut pool, mut control_plane) = (false, true, false, false);
+    for (_, node) in inventory.nodes() {
+        any = true;
+        all_virtual &= node.is_virtual();
+        pool |= POOLS.iter().any(|key| node.meta.labels.get(key).is_some());
+        control_plane |= node.is_control_plane();
+    }
+    match (any, all_virtual, pool, control_plane) {
+        (true, true, ..) => Profile::ServerlessManaged,
+        (_, _, true, _) => Profile::Managed,
+        (_, _, _, true) => Profile::SelfHosted,
+        _ => Profile::Managed,
+    }
+}
+
+/// The result of one whole inspection.
+#[derive(Clone, Debug, Default)]
+pub struct Inspection {
+    /// Every judgement, by policy, check, requirement and subject.
+    pub results: Vec<InspectionResult>,
+    /// Kinds that could not be seen, with the checks that were not judged for it.
+    pub blind: BTreeMap<Kind, (Blindness, Vec<&'static str>)>,
+}
+
+/// One judgement with what the rule adds to it.
+#[derive(Clone, Debug)]
+pub struct InspectionResult {
+    /// Policy.
+    pub policy: Sym,
+    /// Check.
+    pub check: &'static CheckMeta,
+    /// Requirement.
+    pub requirement: Option<Sym>,
+    /// Severity.
+    pub severity: Severity,
+    /// Party.
+    pub party: Party,
+    /// Layer.
+    pub layer: patrol_api::words::Layer,
+    /// The judgement.
+    pub judgement: Judgement,
+}
+
+/// Judges every unit under every given rule: `scan`, `plan`, and the oracle of the tests.
+#[must_use]
+pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Rule>) -> Inspection {
+    let mut out = Inspection::default();
+    for rule in rules {
+        let Some(check) = inspector.catalogue.find(rule.check) else {
+            continue;
+        };
+        let meta = check.meta();
+        for unit in inspector.units(meta.units) {
+            let judged = inspector.judge(rule, &unit);
+            if let Some((kind, why)) = judged.blind {
+                let entry = out.blind.entry(kind).or_insert((why, vec![]));
+                if !entry.1.contains(&meta.id) {
+                    entry.1.push(meta.id);
+                }
+            }
+            for judgement in judged.judgements {
+                out.results.push(InspectionResult {
+                    policy: rule.policy.clone(),
+                    check: meta,
+                    requirement: rule.requirement.clone(),
+                    severity: inspector.severity(rule, &judgement),
+                    party: inspector.party(rule, meta, &judgement),
+                    layer: rule.layer,
+                    judgement,
+                });
+            }
+        }
+    }
+    out.results.sort_by(|a, b| {
+        (
+            &a.policy,
+            a.check.id,
+            &a.requirement,
+            &a.judgement.subject,
+            &a.judgement.discriminator,
+        )
+            .cmp(&(
+                &b.policy,
+                b.check.id,
+                &b.requirement,
+                &b.judgement.subject,
+                &b.judgement.discriminator,
+            ))
+    });
+    out
+}
