@@ -53,39 +53,14 @@ pub struct Verdict {
     pub detail: &'static str,
 }
 
-/// Receiver kinds, as far as replies go. Chat kinds that hide errors in a `200` add a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    /// A generic webhook: the status says it all.
-    #[default]
-    Webhook,
-}
-
-impl Kind {
-    /// Classifies a reply. `body_prefix` is what was read of the body, possibly nothing; `now` is the
-    /// wall clock, against which an HTTP date is measured.
-    pub fn classify(
-        self,
-        status: u16,
-        headers: &HeaderMap,
-        body_prefix: &[u8],
-        now: DateTime<Utc>,
-    ) -> Verdict {
-        match self {
-            Kind::Webhook => webhook(status, headers, body_prefix, now),
-        }
-    }
-
-    /// The `content-type` of what is sent.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Kind::Webhook => "application/json",
-        }
-    }
-}
-
-/// The generic webhook. The body is the receiver's own business and is not looked at.
-fn webhook(status: u16, headers: &HeaderMap, _body: &[u8], now: DateTime<Utc>) -> Verdict {
+/// The generic webhook: the status says it all, the body is the receiver's own business. `now` is the
+/// wall clock, against which an HTTP date is measured.
+pub fn webhook(
+    status: u16,
+    headers: &HeaderMap,
+    _body_prefix: &[u8],
+    now: DateTime<Utc>,
+) -> Verdict {
     let retry_after = headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
@@ -140,9 +115,7 @@ mod tests {
     }
 
     fn class(status: u16) -> Class {
-        Kind::Webhook
-            .classify(status, &HeaderMap::new(), b"", now())
-            .class
+        webhook(status, &HeaderMap::new(), b"", now()).class
     }
 
     #[test]
@@ -181,7 +154,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(600)),
         };
         for status in 100..=599_u16 {
-            let with = Kind::Webhook.classify(status, &headers, b"", now()).class;
+            let with = webhook(status, &headers, b"", now()).class;
             match status {
                 429 | 503 => assert_eq!(with, held),
                 _ => assert_eq!(with, class(status), "{status}"),
@@ -197,9 +170,9 @@ mod tests {
                 RETRY_AFTER,
                 reqwest::header::HeaderValue::from_bytes(value).unwrap(),
             );
-            let verdict = Kind::Webhook.classify(429, &headers, b"", now());
+            let verdict = webhook(429, &headers, b"", now());
             assert_eq!(verdict.class, Class::Throttled { retry_after: None });
-            let verdict = Kind::Webhook.classify(503, &headers, b"", now());
+            let verdict = webhook(503, &headers, b"", now());
             assert_eq!(verdict.class, Class::Transient);
         }
     }
@@ -209,9 +182,7 @@ mod tests {
         for body in [&b""[..], br#"{"errcode":130101}"#, b"<html>", b"\xff\x00"] {
             for status in [200, 204, 400, 500] {
                 assert_eq!(
-                    Kind::Webhook
-                        .classify(status, &HeaderMap::new(), body, now())
-                        .class,
+                    webhook(status, &HeaderMap::new(), body, now()).class,
                     class(status)
                 );
             }

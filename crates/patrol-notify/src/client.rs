@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use patrol_api::time::Span;
+use patrol_core::event::DeliveryClass;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
 use crate::address::{Filter, FilteredResolver, Lookup, SystemLookup, Target};
-use crate::classify::{Class, Kind, Verdict};
+use crate::classify::{Class, Verdict};
 use crate::failure;
 use crate::headers::ExtraHeaders;
+use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::sign::SigningSecrets;
 use crate::tls;
@@ -120,6 +123,22 @@ pub struct Outcome {
     pub detail: &'static str,
     /// Host of the URL, with the port if written; empty when the URL does not parse.
     pub host: String,
+}
+
+impl Outcome {
+    /// The same in the engine's words.
+    pub fn delivery_class(&self) -> DeliveryClass {
+        match self.class {
+            Class::Accepted => DeliveryClass::Accepted,
+            Class::Throttled { retry_after } => {
+                DeliveryClass::Throttled(retry_after.map(|wait| Span::seconds(wait.as_secs())))
+            }
+            Class::Transient => DeliveryClass::Transient,
+            Class::Payload => DeliveryClass::Payload,
+            Class::Config => DeliveryClass::Config(self.detail),
+            Class::Blocked => DeliveryClass::Blocked,
+        }
+    }
 }
 
 /// Why a client cannot be made.

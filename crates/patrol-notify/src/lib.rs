@@ -9,14 +9,19 @@ pub mod address;
 pub mod classify;
 pub mod client;
 pub mod headers;
+pub mod kind;
+pub mod render;
 pub mod secret;
 pub mod sign;
+pub mod text;
 
 mod failure;
 mod tls;
 
 pub use address::{Allow, Filter};
-pub use classify::{Class, Kind};
+pub use classify::{Class, Verdict};
 pub use client::{Client, ClientConfig, Outcome, Request};
+pub use kind::Kind;
+pub use render::{Limits, Part};
 pub use secret::Secret;
 pub use sign::SigningSecrets;

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::*;
+use patrol_api::time::Span;
+use patrol_core::event::DeliveryClass;
 use patrol_notify::address::Filter;
 use patrol_notify::headers::ExtraHeaders;
 use patrol_notify::{Allow, Class, Client, ClientConfig, Secret, SigningSecrets};
@@ -345,4 +347,31 @@ async fn a_url_or_id_that_cannot_be_sent_is_a_configuration_fault() {
     let mut bad = request("http://127.0.0.1:1/");
     bad.webhook_id = "msg\r\nx: y".into();
     assert_eq!(within(client().post(bad)).await.class, Class::Config);
+}
+
+#[tokio::test]
+async fn outcomes_are_told_in_the_words_of_the_engine() {
+    for (status, headers, class) in [
+        ("200 OK", "", DeliveryClass::Accepted),
+        (
+            "429 Too Many Requests",
+            "retry-after: 7\r\n",
+            DeliveryClass::Throttled(Some(Span::seconds(7))),
+        ),
+        ("429 Too Many Requests", "", DeliveryClass::Throttled(None)),
+        ("500 Oops", "", DeliveryClass::Transient),
+        ("422 No", "", DeliveryClass::Payload),
+    ] {
+        let server = Server::replying(&reply(status, headers, "")).await;
+        let outcome = post(&client(), server.url("/")).await;
+        assert_eq!(outcome.delivery_class(), class, "{status}");
+    }
+    let server = Server::replying(&reply("410 Gone", "", "")).await;
+    let outcome = post(&client(), server.url("/")).await;
+    assert_eq!(
+        outcome.delivery_class(),
+        DeliveryClass::Config(outcome.detail)
+    );
+    let outcome = post(&client(), "http://169.254.169.254/").await;
+    assert_eq!(outcome.delivery_class(), DeliveryClass::Blocked);
 }

@@ -1,0 +1,243 @@
+//! `patrol/v1`: a notice as JSON, in as many parts as sizes ask for.
+//!
+//! Pure and total. It never truncates: what does not fit goes into the next part, and a ticket that is
+//! larger than a whole part goes alone. Every text passes [`clean`]. Ids are functions of the notice, so a
+//! repeat after a crash carries the same ones. Keys are added, never renamed or dropped.
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_core::fingerprint::message_id;
+use patrol_core::notice::{Counts, Notice, NoticeTicket};
+use serde_json::{Map, Value, json};
+
+use crate::text::clean;
+
+/// How much goes into one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body. 64 KiB.
+    pub max_bytes: usize,
+    /// Tickets in a body. 200.
+    pub max_items: usize,
+    /// Leave out titles, messages, remedies, assignees and subjects' names and UIDs.
+    pub minimal: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_bytes: 64 * 1024,
+            max_items: 200,
+            minimal: false,
+        }
+    }
+}
+
+/// One message, ready to be signed and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// `webhook-id`: a hash of the event ids in this part and its index.
+    pub webhook_id: String,
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// Whose telling is recorded when this part is accepted, in the order of the body.
+    pub event_ids: Vec<String>,
+}
+
+/// Writes the notice; a notice without tickets is one part.
+pub fn patrol_v1(notice: &Notice, limits: &Limits) -> Vec<Part> {
+    let packs = pack(notice, limits);
+    let count = number(packs.len());
+    packs
+        .into_iter()
+        .enumerate()
+        .map(|(index, items)| part(notice, number(index), count, items))
+        .collect()
+}
+
+/// A ticket's event id and its JSON.
+type Item<'a> = (&'a str, Value);
+
+/// Fills parts in order, each as far as it goes.
+fn pack<'a>(notice: &'a Notice, limits: &Limits) -> Vec<Vec<Item<'a>>> {
+    // With the largest numbers and no ticket: an upper bound for what surrounds the tickets.
+    let frame = envelope(notice, u32::MAX, u32::MAX, Vec::new())
+        .to_string()
+        .len();
+    let mut packs = Vec::new();
+    let mut items: Vec<Item<'a>> = Vec::new();
+    let mut size = frame;
+    for ticket in &notice.tickets {
+        let value = item(ticket, limits.minimal);
+        // Its comma included.
+        let bytes = value.to_string().len().saturating_add(1);
+        let full = items.len() >= limits.max_items || size.saturating_add(bytes) > limits.max_bytes;
+        if full && !items.is_empty() {
+            packs.push(std::mem::take(&mut items));
+            size = frame;
+        }
+        size = size.saturating_add(bytes);
+        items.push((&ticket.event_id, value));
+    }
+    if !items.is_empty() || packs.is_empty() {
+        packs.push(items);
+    }
+    packs
+}
+
+fn part(notice: &Notice, index: u32, count: u32, items: Vec<Item<'_>>) -> Part {
+    let (event_ids, values): (Vec<String>, Vec<Value>) = items
+        .into_iter()
+        .map(|(id, value)| (id.to_string(), value))
+        .unzip();
+    let webhook_id = if event_ids.is_empty() {
+        // A heartbeat or a probe tells of no event: its time makes it another one than the last.
+        let occasion = format!(
+            "{} {} {} {} {}",
+            notice.kind.as_str(),
+            notice.cluster.id,
+            notice.receiver,
+            notice.policy,
+            notice.at
+        );
+        message_id(std::iter::once(occasion.as_str()), index)
+    } else {
+        message_id(event_ids.iter().map(String::as_str), index)
+    };
+    let body = envelope(notice, index, count, values)
+        .to_string()
+        .into_bytes();
+    Part {
+        webhook_id,
+        body,
+        event_ids,
+    }
+}
+
+fn envelope(notice: &Notice, index: u32, count: u32, tickets: Vec<Value>) -> Value {
+    let labels: Map<String, Value> = notice
+        .group
+        .labels
+        .iter()
+        .map(|(name, value)| (clean(name).into_owned(), text(value)))
+        .collect();
+    json!({
+        "type": notice.kind.as_str(),
+        "timestamp": time(notice.at),
+        "specVersion": "1",
+        "data": {
+            "cluster": {"id": text(&notice.cluster.id), "name": text(&notice.cluster.name)},
+            "receiver": text(&notice.receiver),
+            "policy": text(&notice.policy),
+            "reason": notice.reason.as_str(),
+            "part": {"index": index, "count": count},
+            "group": {"key": text(&notice.group.key), "labels": labels},
+            "counts": counts(&notice.counts),
+            "tickets": tickets,
+        },
+    })
+}
+
+fn counts(counts: &Counts) -> Value {
+    let [critical, high, medium, low, info] = counts.by_severity;
+    json!({
+        "firing": counts.firing,
+        "new": counts.new,
+        "closed": counts.closed,
+        "overdue": counts.overdue,
+        "bySeverity": {"Critical": critical, "High": high, "Medium": medium, "Low": low, "Info": info},
+    })
+}
+
+fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
+    let mut fields = Map::new();
+    let mut set = |key: &str, value: Value| {
+        fields.insert(key.to_string(), value);
+    };
+    set("eventId", text(&ticket.event_id));
+    set(
+        "ticket",
+        json!({
+            "namespace": text(&ticket.namespace),
+            "name": text(&ticket.name),
+            "uid": text(&ticket.uid),
+        }),
+    );
+    set("episode", ticket.episode.into());
+    set("seq", ticket.seq.into());
+    set("n", ticket.n.into());
+    set("kind", ticket.reason.as_str().into());
+    set("state", ticket.state.as_str().into());
+    set("phase", ticket.phase.as_str().into());
+    set("severity", ticket.severity.as_str().into());
+    set("check", text(&ticket.check));
+    set("layer", ticket.layer.as_str().into());
+    set("party", ticket.party.as_str().into());
+    set("subject", subject(&ticket.subject, minimal));
+    set("affected", ticket.affected.into());
+    set("openedAt", time(ticket.opened_at));
+    set("firstOpenedAt", time(ticket.first_opened_at));
+    set("slaBreached", ticket.sla_breached.into());
+    set("recurrences", ticket.recurrences.into());
+    set("flapping", ticket.flapping.into());
+    if let Some(resolution) = ticket.resolution {
+        set("resolution", resolution.as_str().into());
+    }
+    if let Some(requirement) = &ticket.requirement {
+        set("requirement", text(requirement));
+    }
+    for (key, at) in [
+        ("dueAt", ticket.due_at),
+        ("resolvedAt", ticket.resolved_at),
+        ("verifiedAt", ticket.verified_at),
+    ] {
+        if let Some(at) = at {
+            set(key, time(at));
+        }
+    }
+    if !minimal {
+        set("title", text(&ticket.title));
+        set("message", text(&ticket.message));
+        set("subjectRef", text(&ticket.subject_ref));
+        set("remediation", json!({"text": text(&ticket.remediation)}));
+        if let Some(assignee) = &ticket.assignee {
+            set("assignee", text(assignee));
+        }
+    }
+    Value::Object(fields)
+}
+
+fn subject(subject: &Subject, minimal: bool) -> Value {
+    let mut fields = Map::new();
+    let mut set = |key: &str, value: &str| {
+        fields.insert(key.to_string(), text(value));
+    };
+    set("group", &subject.group);
+    set("kind", &subject.kind);
+    if let Some(namespace) = &subject.namespace {
+        set("namespace", namespace);
+    }
+    if !minimal {
+        set("name", &subject.name);
+        if let Some(uid) = &subject.uid {
+            set("uid", uid);
+        }
+    }
+    Value::Object(fields)
+}
+
+fn text(text: &str) -> Value {
+    Value::String(clean(text).into_owned())
+}
+
+fn time(time: Time) -> Value {
+    Value::String(time.to_string())
+}
+
+/// Counts of parts; more than `u32` holds cannot be sent anyway.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;
