@@ -1,12 +1,28 @@
 //! `AlertReceiver`: an endpoint that is told about tickets.
 //! Never holds a credential: URLs and secrets are named by `secretKeyRef`.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns of one type look like duplicates to it"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{Rule, rules};
 use crate::time::Time;
+
+const RECEIVER: &[Rule<'_>] = &[(
+    "has(self.webhook)",
+    "exactly one kind of receiver must be set: webhook",
+)];
+
+const WEBHOOK: &[Rule<'_>] = &[(
+    "has(self.url) != has(self.urlFrom)",
+    "exactly one of url and urlFrom must be set",
+)];
 
 /// An endpoint that is told about tickets.
 #[derive(
@@ -22,9 +38,55 @@ use crate::time::Time;
     status = "AlertReceiverStatus",
     derive = "PartialEq",
     doc = "An AlertReceiver is an endpoint that is told about tickets until they are mended.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether the endpoint accepts."
+    ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = r#".status.pending"#,
+        description = "Tellings it is owed."
+    ),
+    printcolumn(
+        name = "Last-Success",
+        type_ = "date",
+        json_path = r#".status.lastSuccessTime"#,
+        description = "Time since it last accepted a message."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = r#".metadata.creationTimestamp"#,
+        description = "Time since the receiver was created."
+    ),
+    printcolumn(
+        name = "Circuit",
+        type_ = "string",
+        json_path = r#".status.circuit.state"#,
+        description = "State of the circuit that spares it.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Coverage",
+        type_ = "boolean",
+        json_path = r#".spec.coverage"#,
+        description = "Whether it is told about the always-on coverage checks.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Locale",
+        type_ = "string",
+        json_path = r#".spec.locale"#,
+        description = "Language of the texts.",
+        priority = "1"
+    ),
     crates(kube_core = "kube_core")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(RECEIVER)))]
 pub struct AlertReceiverSpec {
     /// A webhook endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +187,7 @@ impl Default for Rate {
 #[schemars(inline)]
 pub struct Addresses {
     /// CIDR blocks or host names; only these are allowed.
+    #[schemars(schema_with = "crate::schema::addresses")]
     pub allow: Vec<String>,
 }
 
@@ -164,10 +227,11 @@ impl WebhookFormat {
 /// A webhook endpoint; exactly one of url and urlFrom is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(WEBHOOK)))]
 pub struct WebhookSpec {
     /// An http or https address that is no secret. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::url")]
     pub url: Option<String>,
     /// Where the address is read from when it is a credential. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +244,7 @@ pub struct WebhookSpec {
     pub format: WebhookFormat,
     /// Secrets of the operator's namespace each of whose keys is sent as a header. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub headers_from: Vec<HeaderFrom>,
     /// Secret with the certificate authorities in PEM that the endpoint is trusted by. Default the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,6 +266,7 @@ pub struct UrlFrom {
 #[schemars(inline)]
 pub struct HeaderFrom {
     /// Name of the header.
+    #[schemars(schema_with = "crate::schema::header")]
     pub name: String,
     /// A key of a Secret in the operator's namespace.
     pub secret_key_ref: SecretKeyRef,
@@ -214,8 +280,10 @@ pub struct HeaderFrom {
 #[schemars(inline)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub name: String,
     /// Key in the Secret.
+    #[schemars(schema_with = "crate::schema::secret_key")]
     pub key: String,
 }
 
@@ -283,6 +351,7 @@ pub struct Circuit {
     pub failures: u64,
     /// Class of the last failure, such as Transient or Config.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::word")]
     pub class: Option<String>,
     /// When the next probe may be sent.
     #[serde(skip_serializing_if = "Option::is_none")]

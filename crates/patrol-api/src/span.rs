@@ -29,7 +29,7 @@ impl fmt::Display for BadSpan {
 
 impl std::error::Error for BadSpan {}
 
-/// The units from large to small: suffix, milliseconds, most digits. `schema::SPAN` says the same as a pattern.
+/// The units from large to small: suffix, milliseconds, most digits. `schema::spans` says the same as a pattern.
 const UNITS: [(&str, u64, usize); 5] = [
     ("d", 86_400_000, 5),
     ("h", 3_600_000, 6),
@@ -195,8 +195,8 @@ impl JsonSchema for Span {
         "Span".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        crate::schema::span("0s")
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        crate::schema::span(generator)
     }
 }
 

@@ -1,11 +1,17 @@
 //! `Ticket`: one gap on one subject, from its first sighting until it is mended, and what each receiver was told.
 //! Never holds a secret value, and never a field of the subject beyond its identity.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns of one type look like duplicates to it"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::rules;
 use crate::time::Time;
 use crate::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldState};
 
@@ -22,14 +28,93 @@ use crate::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldS
     status = "TicketStatus",
     derive = "PartialEq",
     doc = "A Ticket is one gap on one subject, open until the gap is seen to be gone.",
+    printcolumn(
+        name = "Severity",
+        type_ = "string",
+        json_path = r#".metadata.labels.kubepatrol\.io/severity"#,
+        description = "How bad it is."
+    ),
+    printcolumn(
+        name = "Check",
+        type_ = "string",
+        json_path = r#".spec.finding.check"#,
+        description = "Which check found it."
+    ),
+    printcolumn(
+        name = "Subject",
+        type_ = "string",
+        json_path = r#".spec.finding.subjectRef"#,
+        description = "What it is about."
+    ),
+    printcolumn(
+        name = "State",
+        type_ = "string",
+        json_path = r#".metadata.labels.kubepatrol\.io/state"#,
+        description = "Where the ticket stands."
+    ),
+    printcolumn(
+        name = "Party",
+        type_ = "string",
+        json_path = r#".metadata.labels.kubepatrol\.io/party"#,
+        description = "Who is responsible."
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = r#".metadata.creationTimestamp"#,
+        description = "Time since the first opening."
+    ),
+    printcolumn(
+        name = "Due",
+        type_ = "string",
+        json_path = r#".status.episode.dueAt"#,
+        description = "When it is due, in UTC."
+    ),
+    printcolumn(
+        name = "Last-Seen",
+        type_ = "date",
+        json_path = r#".status.lastSeenAt"#,
+        description = "Time since the gap was last seen.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Alerted",
+        type_ = "date",
+        json_path = r#".status.lastAlertedAt"#,
+        description = "Time since a receiver last accepted a message.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Policy",
+        type_ = "string",
+        json_path = r#".spec.finding.policy"#,
+        description = "Which policy asked for the check.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.message"#,
+        description = "The gap in a sentence.",
+        priority = "1"
+    ),
+    selectable = ".spec.finding.policy",
+    selectable = ".spec.finding.check",
+    selectable = ".spec.finding.subject.kind",
+    selectable = ".spec.finding.subject.name",
+    selectable = ".status.phase",
+    selectable = ".status.severity",
+    selectable = ".status.party",
     crates(kube_core = "kube_core")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TicketSpec {
     /// What was found on what; written once by the operator and immutable.
+    #[schemars(extend("x-kubernetes-validations" = rules(&[("self == oldSelf", "is immutable")])))]
     pub finding: Finding,
     /// Who works on it; free text. Default nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::assignee")]
     pub assignee: Option<String>,
     /// Says that someone knows: no reminders until then. Default not acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +124,7 @@ pub struct TicketSpec {
     pub snooze: Option<Pause>,
     /// Any new value asks for the subject to be inspected at once. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::nonce")]
     pub recheck: Option<String>,
 }
 
@@ -50,7 +136,7 @@ pub struct Pause {
     /// When reminders start again.
     pub until: Time,
     /// Why they pause.
-    #[serde(default)]
+    #[schemars(schema_with = "crate::schema::pause_reason")]
     pub reason: String,
 }
 
@@ -62,20 +148,25 @@ pub struct Pause {
 #[schemars(inline)]
 pub struct Finding {
     /// Name of the PatrolPolicy, or `patrol-coverage` for the always-on coverage checks.
+    #[schemars(schema_with = "crate::schema::any_name")]
     pub policy: String,
     /// Id of the check.
+    #[schemars(schema_with = "crate::schema::identifier")]
     pub check: String,
     /// Name of the entry in the policy's `spec.checks`; absent for checks that come from baselines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::identifier")]
     pub requirement: Option<String>,
     /// The object the finding is about.
     pub subject: Subject,
     /// The subject as people write it, such as `Deployment/web`.
+    #[schemars(schema_with = "crate::schema::subject_ref")]
     pub subject_ref: String,
     /// Layer of the responsibility model.
     pub layer: Layer,
     /// Name of the cluster; absent where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::any_name")]
     pub cluster: Option<String>,
 }
 
@@ -88,16 +179,21 @@ pub struct Finding {
 pub struct Subject {
     /// API group; empty for the core group. Default empty.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::any_name")]
     pub group: String,
     /// Kind, such as Deployment.
+    #[schemars(schema_with = "crate::schema::identifier")]
     pub kind: String,
     /// Namespace; absent for cluster-scoped objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::identifier")]
     pub namespace: Option<String>,
     /// Name.
+    #[schemars(schema_with = "crate::schema::any_name")]
     pub name: String,
     /// UID; absent where the object is no API object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::uid")]
     pub uid: Option<String>,
 }
 
@@ -116,12 +212,15 @@ pub struct TicketStatus {
     pub party: Option<Party>,
     /// The gap in a few words.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "crate::schema::title")]
     pub title: String,
     /// The gap in a sentence.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "crate::schema::sentence")]
     pub message: String,
     /// How to mend it.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "crate::schema::sentence")]
     pub remediation: String,
     /// What was seen.
     pub evidence: Evidence,
@@ -149,9 +248,11 @@ pub struct TicketStatus {
     pub alert_reason: Option<AlertReason>,
     /// What each receiver was last told and accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::ALERTS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["receiver"]))]
     pub alerts: Vec<AlertRecord>,
     /// The last changes of phase, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::HISTORY), extend("x-kubernetes-list-type" = "atomic"))]
     pub history: Vec<HistoryEntry>,
     /// Resolved and Verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -159,6 +260,7 @@ pub struct TicketStatus {
     pub conditions: Vec<Condition>,
     /// The generation of the spec this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::reported")]
     pub observed_generation: Option<i64>,
 }
 
@@ -200,9 +302,11 @@ pub struct Evidence {
     pub affected: Affected,
     /// Why the check failed, as short words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::words")]
     pub reasons: Vec<String>,
     /// JSON pointers to the offending fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::pointers")]
     pub paths: Vec<String>,
 }
 
@@ -219,6 +323,7 @@ pub struct Affected {
     pub total: u64,
     /// Names of some affected ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::sample")]
     pub sample: Vec<String>,
 }
 
@@ -228,7 +333,7 @@ pub struct Affected {
 #[schemars(inline)]
 pub struct Episode {
     /// Number of the episode, from 1.
-    #[schemars(schema_with = "crate::schema::count")]
+    #[schemars(schema_with = "crate::schema::from_one")]
     pub n: u64,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,9 +379,11 @@ impl Default for Episode {
 #[schemars(inline)]
 pub struct AlertRecord {
     /// Name of the AlertReceiver, or `policy/NAME` for a policy's own webhook.
+    #[schemars(schema_with = "crate::schema::receiver_name")]
     pub receiver: String,
     /// UID of the receiver.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::uid")]
     pub uid: String,
     /// Number of the change it was told about.
     #[schemars(schema_with = "crate::schema::count")]
@@ -310,9 +417,11 @@ pub struct HistoryEntry {
     pub to: Phase,
     /// Why, as one word.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::word")]
     pub reason: String,
     /// Who: `kube-patrol`, or whoever wrote the spec.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::actor")]
     pub actor: String,
 }
 

@@ -19,16 +19,20 @@ pub struct Alerts {
     pub webhook: Option<WebhookSpec>,
     /// AlertReceiver objects that are told, each with its own filter. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub receivers: Vec<Route>,
     /// Time between two reminders of an open ticket, for each severity. Default 4h, 24h, 72h and 7d.
     #[serde(deserialize_with = "read_repeat")]
     #[schemars(schema_with = "crate::schema::repeat")]
     pub repeat: BySeverity,
     /// What makes one message of several tickets: check, namespace, severity, party or policy. Default check.
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub group_by: Vec<GroupKey>,
     /// How long the first message of a group waits for more tickets. Default 30s.
+    #[schemars(schema_with = "crate::schema::span")]
     pub group_wait: Span,
     /// Least time between two messages of one group. Default 5m.
+    #[schemars(schema_with = "crate::schema::second")]
     pub group_interval: Span,
 }
 
@@ -74,14 +78,17 @@ impl Default for Alerts {
 #[schemars(inline)]
 pub struct Route {
     /// Name of the AlertReceiver.
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub name: String,
     /// Lowest severity it is told about. Default every severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_severity: Option<Severity>,
     /// Parties whose tickets it is told about. Default every party.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "set"))]
     pub parties: Vec<Party>,
     /// Ids of checks or globs of ids it is told about. Default every check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::check_globs")]
     pub checks: Vec<String>,
 }

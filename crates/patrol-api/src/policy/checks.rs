@@ -6,15 +6,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Component;
+use crate::schema::{Rule, rules};
 use crate::time::Span;
 use crate::words::{Layer, Party, Severity};
+
+const BLOCK: &[Rule<'_>] = &[(
+    "[has(self.sidecar), has(self.nodeAgent), has(self.component)].exists_one(is_set, is_set)",
+    "exactly one of sidecar, nodeAgent and component must be set",
+)];
+
+const SIDECAR: &[Rule<'_>] = &[(
+    "has(self.container) || (has(self.images) && self.images.size() > 0)",
+    "at least one of container and images must be set",
+)];
+
+const SUBSTITUTE: &[Rule<'_>] = &[(
+    "(self.kind == 'NodeAgent') == has(self.nodeAgent)",
+    "nodeAgent must be set for the kind NodeAgent, and only for it",
+)];
+
+const NODE_AGENT: &[Rule<'_>] = &[(
+    "has(self.selector) || (has(self.images) && self.images.size() > 0)",
+    "at least one of selector and images must be set",
+)];
 
 /// One check of the policy: a name and exactly one of sidecar, nodeAgent and component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(BLOCK)))]
 pub struct CheckBlock {
     /// Name of the requirement, unique in the policy; its tickets carry it.
+    #[schemars(schema_with = "crate::schema::requirement_name")]
     pub name: String,
     /// Severity of findings about presence and readiness. Default the check's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,23 +87,27 @@ pub enum Position {
 /// A container that every selected pod must run; at least one of container and images is needed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(SIDECAR)))]
 pub struct Sidecar {
     /// Glob of the container's name. Default any name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::container_glob")]
     pub container: Option<String>,
     /// Globs of the image repository, matched on whole path segments from the right, so that a mirror's prefix still
     /// matches. Default any image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::images")]
     pub images: Vec<String>,
     /// Where the container stands: Regular, Native (an init container that keeps running), or Any. Default Any.
     #[serde(default)]
     pub position: Position,
     /// Lowest allowed version, compared with the image tag. Default any version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::version")]
     pub min_version: Option<String>,
     /// Allowed image digests. Default any digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::digests")]
     pub digests: Vec<String>,
     /// Labels of the pods that need the sidecar. Default every pod in scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +121,7 @@ pub struct Sidecar {
     pub injector: Option<Injector>,
     /// What may stand in for the sidecar, in order; the first that holds is named in the verdict. Default nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub substitutes: Vec<Substitute>,
     /// Judges the pod template of workloads that have no pod at the moment too. Default false.
     #[serde(default)]
@@ -111,9 +138,11 @@ pub struct SidecarReady {
     pub required: bool,
     /// Time from the pod's start in which the sidecar need not be ready. Default spec.graces.podStart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::span")]
     pub start_grace: Option<Span>,
     /// Time from a restart of the sidecar in which it need not be ready. Default spec.graces.agentRestart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::span")]
     pub restart_grace: Option<Span>,
 }
 
@@ -138,10 +167,12 @@ fn yes() -> bool {
 pub struct Injector {
     /// Name of the injector's MutatingWebhookConfiguration. Default unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub webhook: Option<String>,
     /// Labels or annotations that switch the injection off on a pod, template or namespace, each as `key=value`.
     /// Default those of well-known injectors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::markers")]
     pub opt_out: Vec<String>,
 }
 
@@ -174,30 +205,33 @@ pub enum SubstituteKind {
 /// What may stand in for a sidecar.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(SUBSTITUTE)))]
 pub struct Substitute {
     /// NodeAgent (a ready node agent on the pod's node), AmbientMesh (redirection to a ready mesh proxy on the pod's node),
     /// or PlatformAttestation (the platform's word for virtual nodes, reported as attested, not as verified).
     pub kind: SubstituteKind,
     /// Name of a nodeAgent check of this policy; needed for kind NodeAgent, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::requirement_name")]
     pub node_agent: Option<String>,
 }
 
 /// A pod that every selected node must run; at least one of selector and images is needed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(NODE_AGENT)))]
 pub struct NodeAgent {
     /// Labels of the agent's pods. Default any labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::selector")]
+    #[schemars(schema_with = "crate::schema::required_selector")]
     pub selector: Option<LabelSelector>,
     /// Namespace of the agent's pods. Default every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::namespace")]
     pub namespace: Option<String>,
     /// Globs of the image repository, matched on whole path segments from the right. Default any image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::images")]
     pub images: Vec<String>,
     /// Labels of the nodes that need the agent. Default every node in scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,11 +239,13 @@ pub struct NodeAgent {
     pub nodes: Option<LabelSelector>,
     /// Lowest allowed version, compared with the image tag. Default any version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::version")]
     pub min_version: Option<String>,
     /// Whether control-plane nodes need the agent too. Default false.
     #[serde(default)]
     pub control_plane: bool,
     /// Name of a sidecar check of this policy that covers pods on virtual nodes, where no node agent can run. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::requirement_name")]
     pub virtual_node_substitute: Option<String>,
 }

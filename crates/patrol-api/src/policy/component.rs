@@ -5,19 +5,32 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{Rule, rules};
+
+const ALTERNATIVE: &[Rule<'_>] = &[(
+    "[has(self.workload), has(self.webhook), has(self.crd), has(self.apiService)].exists_one(is_set, is_set)",
+    "exactly one of workload, webhook, crd and apiService must be set",
+)];
+
+const WORKLOAD: &[Rule<'_>] = &[(
+    "has(self.name) != has(self.selector)",
+    "exactly one of name and selector must be set",
+)];
+
 /// Something the cluster must have; one of the alternatives is enough.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Component {
     /// The forms the component may take, at least one.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub any_of: Vec<Alternative>,
 }
 
 /// One form of a component: exactly one of workload, webhook, crd and apiService.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(ALTERNATIVE)))]
 pub struct Alternative {
     /// A workload that must be there and available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,28 +75,33 @@ pub enum WorkloadKind {
 /// A workload that must be there and available; exactly one of name and selector is needed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[schemars(inline, extend("x-kubernetes-validations" = rules(WORKLOAD)))]
 pub struct WorkloadRef {
     /// Deployment, DaemonSet or StatefulSet. Default Deployment.
     #[serde(default)]
     pub kind: WorkloadKind,
     /// Namespace of the workload.
+    #[schemars(schema_with = "crate::schema::namespace")]
     pub namespace: String,
     /// Name of the workload. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub name: Option<String>,
     /// Labels of the workload. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::selector")]
+    #[schemars(schema_with = "crate::schema::required_selector")]
     pub selector: Option<LabelSelector>,
     /// Globs of the image repository, matched on whole path segments from the right. Default any image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::images")]
     pub images: Vec<String>,
     /// Lowest number of available replicas. Default 1.
     #[serde(default = "one")]
+    #[schemars(schema_with = "crate::schema::replicas")]
     pub min_available: u32,
     /// Lowest allowed version, compared with the image tag. Default any version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::version")]
     pub min_version: Option<String>,
 }
 
@@ -148,6 +166,7 @@ pub struct WebhookRef {
     #[serde(default)]
     pub kind: WebhookKind,
     /// Name of the webhook configuration, or a glob.
+    #[schemars(schema_with = "crate::schema::object_glob")]
     pub name: String,
     /// What the webhook must be asked about. Default the creation of pods.
     #[serde(default)]
@@ -164,12 +183,15 @@ pub struct WebhookRef {
 pub struct WebhookRule {
     /// API group of the resource; the empty text is the core group. Default the core group.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::api_group")]
     pub group: String,
     /// Plural name of the resource. Default pods.
     #[serde(default = "pods")]
+    #[schemars(schema_with = "crate::schema::resource")]
     pub resource: String,
     /// CREATE, UPDATE, DELETE or CONNECT. Default CREATE.
     #[serde(default = "create")]
+    #[schemars(schema_with = "crate::schema::operation")]
     pub operation: String,
 }
 
@@ -197,12 +219,15 @@ impl Default for WebhookRule {
 #[schemars(inline)]
 pub struct CrdRef {
     /// Name of the definition, such as `clusterpolicies.kyverno.io`.
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub name: String,
     /// Version it must serve. Default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::api_version")]
     pub version: Option<String>,
     /// Lowest number of objects of its kind; an engine without policies protects nothing. Default 0.
     #[serde(default)]
+    #[schemars(schema_with = "crate::schema::replicas")]
     pub min_instances: u32,
 }
 
@@ -212,5 +237,6 @@ pub struct CrdRef {
 #[schemars(inline)]
 pub struct ApiServiceRef {
     /// Name of the APIService, such as `v1beta1.metrics.k8s.io`.
+    #[schemars(schema_with = "crate::schema::object_name")]
     pub name: String,
 }

@@ -27,9 +27,11 @@ pub struct Scope {
 pub struct NamespaceScope {
     /// Globs of namespace names, one of which must match. Default every name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::namespace_globs")]
     pub include: Vec<String>,
     /// Globs of namespace names, none of which may match. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::namespace_globs")]
     pub exclude: Vec<String>,
     /// Labels of the namespace. Default any labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]

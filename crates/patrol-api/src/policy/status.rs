@@ -19,6 +19,7 @@ pub struct PatrolPolicyStatus {
     pub conditions: Vec<Condition>,
     /// The generation of the spec this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::reported")]
     pub observed_generation: Option<i64>,
     /// The latest finished patrol.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,7 @@ pub struct PatrolPolicyStatus {
     pub tickets: TicketCounts,
     /// What was and was not inspected, one row for each kind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind"]))]
     pub coverage: Vec<CoverageRow>,
 }
 
@@ -112,6 +114,7 @@ pub struct TicketCounts {
 #[schemars(inline)]
 pub struct CoverageRow {
     /// The kind, such as `Pod` or `Deployment.apps`.
+    #[schemars(schema_with = "crate::schema::any_name")]
     pub kind: String,
     /// Subjects looked at.
     #[serde(default)]
@@ -127,5 +130,6 @@ pub struct CoverageRow {
     pub unknown: u64,
     /// Why subjects could not be judged or the kind could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::coverage_reasons")]
     pub reasons: Vec<String>,
 }

@@ -88,14 +88,19 @@ fn read_sla<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BySeverity, D:
 #[schemars(inline)]
 pub struct Graces {
     /// From a pod's creation until a missing sidecar counts. Default 2m.
+    #[schemars(schema_with = "crate::schema::span")]
     pub pod_injection: Span,
     /// From a pod's start until an agent in it that is not ready counts. Default 10m.
+    #[schemars(schema_with = "crate::schema::span")]
     pub pod_start: Span,
     /// From an agent's restart until its not being ready counts. Default 5m.
+    #[schemars(schema_with = "crate::schema::span")]
     pub agent_restart: Span,
     /// From a node's creation until a missing agent counts. Default 10m.
+    #[schemars(schema_with = "crate::schema::span")]
     pub new_node: Span,
     /// From a namespace's creation until its own gaps count. Default 10m.
+    #[schemars(schema_with = "crate::schema::span")]
     pub new_namespace: Span,
 }
 
@@ -121,11 +126,13 @@ pub struct TicketRules {
     #[schemars(schema_with = "crate::schema::sla")]
     pub sla: BySeverity,
     /// How long a subject must be seen clean before its ticket is resolved. Default 30s.
+    #[schemars(schema_with = "crate::schema::clear_after")]
     pub clear_after: Span,
     /// How long a resolved ticket is kept. Default 30d.
+    #[schemars(schema_with = "crate::schema::second")]
     pub retention: Span,
     /// Tickets of one check that may be open at once; beyond it one aggregate ticket stands for the rest. Default 1000.
-    #[schemars(schema_with = "crate::schema::count")]
+    #[schemars(schema_with = "crate::schema::tickets")]
     pub max_per_check: u64,
 }
 
