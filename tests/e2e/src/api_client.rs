@@ -16,55 +16,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
-use crate::http::{Headers, read_body, read_head};
-use crate::{Context, Error, Result};
+use crate::http::{Response, read_response};
+use crate::{Context, Result};
 
 /// The longest silence of the server that is waited for.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Connection = BufReader<StreamOwned<ClientConnection, TcpStream>>;
-
-/// What the server answered.
-#[derive(Debug, Clone)]
-pub struct Response {
-    /// The HTTP status.
-    pub status: u16,
-    /// The header fields.
-    pub headers: Headers,
-    /// The body, bytes as sent.
-    pub body: Vec<u8>,
-}
-
-impl Response {
-    /// The body as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The body as JSON.
-    ///
-    /// # Errors
-    /// It is not JSON.
-    pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body)
-            .context(format_args!("reply {} is not JSON", self.status))
-    }
-
-    /// The JSON of a reply that must be a success (2xx).
-    ///
-    /// # Errors
-    /// The server refused, with its words.
-    pub fn success(&self) -> Result<Value> {
-        if (200..300).contains(&self.status) {
-            return self.json();
-        }
-        Err(Error::failed(format!(
-            "the API server answered {}: {}",
-            self.status,
-            self.text()
-        )))
-    }
-}
 
 /// One identity's connection to the API server. Not shared between threads: each
 /// thread has its own.
@@ -144,25 +102,11 @@ impl ApiClient {
         stream.write_all(&message).context(&what)?;
         stream.flush().context(&what)?;
 
-        let head = read_head(&mut connection)
-            .context(&what)?
-            .ok_or_else(|| Error::failed(format!("{what}: the server closed the connection")))?;
-        let status = head.start.split(' ').nth(1).unwrap_or_default();
-        let status: u16 = status
-            .parse()
-            .context(format_args!("{what}: not HTTP: {}", head.start))?;
-        let body = match status {
-            204 | 304 => Vec::new(),
-            _ => read_body(&mut connection, &head.headers, true).context(&what)?,
-        };
-        if !head.headers.closes() {
+        let reply = read_response(&mut connection).context(&what)?;
+        if !reply.headers.closes() {
             self.connection = Some(connection);
         }
-        Ok(Response {
-            status,
-            headers: head.headers,
-            body,
-        })
+        Ok(reply)
     }
 
     fn connect(&self) -> Result<Connection> {

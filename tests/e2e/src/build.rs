@@ -167,13 +167,8 @@ impl Module {
             .args(["-ldflags", LDFLAGS, "-o"])
             .arg(&unfinished)
             .arg(self.package);
-        let (status, _, stderr) = run(&mut command, None, BUILD_DEADLINE)?;
-        if !status.success() {
-            return Err(Error::failed(format!(
-                "{}: go build failed ({status}): {stderr}",
-                self.sources.display()
-            )));
-        }
+        let name = format!("go build in {}", self.sources.display());
+        run(&name, &mut command, None, BUILD_DEADLINE)?.success()?;
         fs::rename(&unfinished, program).context(format_args!(
             "{}: cannot move the built program",
             program.display()

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -232,48 +232,215 @@ pub fn tail(log: &Path) -> String {
     read().unwrap_or_else(|error| format!("{}: {error}", log.display()))
 }
 
-/// Runs a command to its end and returns what it wrote, within a deadline.
-pub(crate) fn run(
+/// What a command wrote and how it ended.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The command, for messages.
+    pub command: String,
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The standard output of a command that must succeed.
+    ///
+    /// # Errors
+    /// It failed, with what it wrote.
+    pub fn success(self) -> Result<String> {
+        if self.code == Some(0) {
+            return Ok(self.stdout);
+        }
+        Err(Error::failed(format!(
+            "{}: ended with {:?}: {}{}",
+            self.command, self.code, self.stderr, self.stdout
+        )))
+    }
+
+    /// The standard error of a command that must fail.
+    ///
+    /// # Errors
+    /// It succeeded, with what it wrote.
+    pub fn failure(self) -> Result<String> {
+        if self.code != Some(0) {
+            return Ok(self.stderr);
+        }
+        Err(Error::failed(format!(
+            "{}: should have failed: {}",
+            self.command, self.stdout
+        )))
+    }
+}
+
+/// Runs a command to its end, `input` on its standard input, and returns what it wrote.
+///
+/// # Errors
+/// It cannot be started, or has not ended within the deadline: it is killed then.
+pub fn run(
+    name: &str,
     command: &mut Command,
     input: Option<&str>,
     within: Duration,
-) -> Result<(ExitStatus, String, String)> {
-    let name = format!("{command:?}");
+) -> Result<Output> {
     let what = format!("{name}: cannot run it");
     // Files instead of pipes: no reader threads, and no dead-lock on a full pipe.
-    let mut files = Vec::new();
-    for content in [input.unwrap_or_default(), "", ""] {
-        let mut file = tempfile::tempfile().context(&what)?;
-        std::io::Write::write_all(&mut file, content.as_bytes()).context(&what)?;
-        file.rewind().context(&what)?;
-        files.push(file);
-    }
-    let [stdin, stdout, stderr] = <[File; 3]>::try_from(files)
-        .map_err(|_| Error::failed(format!("{what}: three files expected")))?;
+    let mut stdin = tempfile::tempfile().context(&what)?;
+    let (stdout, stderr) = (
+        tempfile::tempfile().context(&what)?,
+        tempfile::tempfile().context(&what)?,
+    );
+    stdin
+        .write_all(input.unwrap_or_default().as_bytes())
+        .context(&what)?;
+    stdin.rewind().context(&what)?;
     let mut child = command
         .stdin(stdin)
         .stdout(stdout.try_clone().context(&what)?)
         .stderr(stderr.try_clone().context(&what)?)
         .spawn()
         .context(&what)?;
-    let ended = wait_until(within, &name, || match child.try_wait() {
+    let ended = wait_until(within, name, || match child.try_wait() {
         Ok(Some(status)) => Ok(status),
         Ok(None) => Err("still running".to_owned()),
         Err(error) => Err(error.to_string()),
     });
-    let status = match ended {
-        Ok(status) => status,
-        Err(error) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(error);
+    let status = ended.inspect_err(|_| {
+        // Errors mean that it has gone in the meantime.
+        let _ = child.kill();
+        let _ = child.wait();
+    })?;
+    Ok(Output {
+        command: name.to_owned(),
+        code: status.code(),
+        stdout: read_whole(stdout).context(&what)?,
+        stderr: read_whole(stderr).context(&what)?,
+    })
+}
+
+fn read_whole(mut file: File) -> std::io::Result<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn sh(script: &str, log: &Path) -> Guarded {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Guarded::spawn("sh", &mut command, log, None, None).unwrap()
+    }
+
+    fn runs(id: u32) -> bool {
+        let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+        rustix::process::test_kill_process(pid).is_ok()
+    }
+
+    #[test]
+    fn stop_says_whether_it_ended_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut polite = sh(
+            "trap 'exit 3' TERM; echo up >&2; while :; do sleep 0.01; done",
+            &log,
+        );
+        wait_until(MINUTE, "the trap", || {
+            tail(&log).contains("up").then_some(())
+        })
+        .unwrap();
+        assert!(polite.stop(MINUTE).unwrap());
+        assert_eq!(polite.try_wait().unwrap().unwrap().code(), Some(3));
+
+        let log = folder.path().join("other");
+        let mut deaf = sh(
+            "trap '' TERM; echo up >&2; while :; do sleep 0.01; done",
+            &log,
+        );
+        wait_until(MINUTE, "the trap", || {
+            tail(&log).contains("up").then_some(())
+        })
+        .unwrap();
+        assert!(!deaf.stop(Duration::from_millis(50)).unwrap());
+    }
+
+    #[test]
+    fn an_unasked_end_is_told_with_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut short = sh("echo because >&2; exit 7", &folder.path().join("log"));
+        short.wait(MINUTE).unwrap();
+        let error = short.check_alive().unwrap_err().to_string();
+        assert!(error.contains("because") && error.contains('7'), "{error}");
+        short.signal(Signal::TERM).unwrap();
+    }
+
+    #[test]
+    fn a_stopped_process_is_ended_on_drop() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = sh("while :; do sleep 0.01; done", &folder.path().join("log"));
+        let id = child.id();
+        child.signal(Signal::STOP).unwrap();
+        drop(child);
+        assert!(!runs(id));
+    }
+
+    #[test]
+    fn a_command_has_input_output_and_a_deadline() {
+        let mut cat = Command::new("cat");
+        let output = run("cat", &mut cat, Some("text"), MINUTE).unwrap();
+        assert_eq!(output.success().unwrap(), "text");
+        let mut forever = Command::new("sleep");
+        let error = run("sleep", forever.arg("600"), None, Duration::from_millis(1)).unwrap_err();
+        assert!(error.to_string().contains("still running"), "{error}");
+    }
+
+    /// Set in the process that the next test starts and kills.
+    const VICTIM: &str = "PATROL_E2E_VICTIM";
+
+    #[test]
+    fn when_we_are_killed_the_watchdog_ends_the_child_and_its_data() {
+        if let Some(folder) = std::env::var_os(VICTIM) {
+            return be_the_victim(Path::new(&folder));
         }
-    };
-    let text = |mut file: File| -> Result<String> {
-        file.rewind().context(&what)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).context(&what)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    Ok((status, text(stdout)?, text(stderr)?))
+        let folder = tempfile::tempdir().unwrap();
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        victim
+            .args(["--exact", "--nocapture"])
+            .arg("child::tests::when_we_are_killed_the_watchdog_ends_the_child_and_its_data")
+            .env(VICTIM, folder.path());
+        let log = folder.path().join("victim.log");
+        let mut victim = Guarded::spawn("victim", &mut victim, &log, None, None).unwrap();
+        let id: u32 = wait_until(MINUTE, "the victim's child", || {
+            let text =
+                std::fs::read_to_string(folder.path().join("id")).map_err(|e| e.to_string())?;
+            text.parse().map_err(|_| format!("not an id: {text}"))
+        })
+        .unwrap();
+        assert!(runs(id) && folder.path().join("data").exists());
+        victim.kill().unwrap();
+        wait_until(MINUTE, "the watchdog", || {
+            (!runs(id) && !folder.path().join("data").exists()).then_some(())
+        })
+        .unwrap();
+    }
+
+    fn be_the_victim(folder: &Path) {
+        let data = folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        let mut command = Command::new("sleep");
+        let log = folder.join("child.log");
+        let child = Guarded::spawn("sleep", command.arg("600"), &log, None, Some(&data)).unwrap();
+        std::fs::write(folder.join("id"), child.id().to_string()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
 }

@@ -1,7 +1,13 @@
 //! The little HTTP/1.1 that both ends of the harness need, on blocking streams: heads
-//! and bodies, with limits. It never interprets what it reads.
+//! and bodies, with limits. It never retries and never interprets what it reads.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Context, Error, Result};
 
 /// Longest head, bytes.
 const HEAD_LIMIT: u64 = 64 * 1024;
@@ -40,6 +46,83 @@ impl Headers {
         self.get("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
+}
+
+/// What the server answered.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: Headers,
+    /// The body, bytes as sent.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body)
+            .context(format_args!("reply {} is not JSON", self.status))
+    }
+
+    /// The JSON of a reply that must be a success (2xx).
+    ///
+    /// # Errors
+    /// The server refused, with its words.
+    pub fn success(&self) -> Result<Value> {
+        if (200..300).contains(&self.status) {
+            return self.json();
+        }
+        Err(Error::failed(format!(
+            "the server answered {}: {}",
+            self.status,
+            self.text()
+        )))
+    }
+}
+
+/// Fetches a path without TLS, such as the operator's metrics and probes.
+///
+/// # Errors
+/// Nobody answers. Every status is a reply and no error.
+pub fn get(address: SocketAddr, path: &str) -> Result<Response> {
+    let what = format!("GET http://{address}{path}");
+    let timeout = Duration::from_secs(10);
+    let mut stream = TcpStream::connect_timeout(&address, timeout).context(&what)?;
+    stream.set_read_timeout(Some(timeout)).context(&what)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).context(&what)?;
+    read_response(&mut BufReader::new(stream)).context(&what)
+}
+
+/// Reads a whole reply.
+pub(crate) fn read_response(stream: &mut impl BufRead) -> io::Result<Response> {
+    let head = read_head(stream)?.ok_or_else(|| {
+        let what = "the server closed the connection without a reply";
+        io::Error::new(io::ErrorKind::UnexpectedEof, what)
+    })?;
+    let status = head.start.split(' ').nth(1).unwrap_or_default();
+    let status: u16 = status
+        .parse()
+        .map_err(|_| invalid(format!("not HTTP: {}", head.start)))?;
+    let body = match status {
+        204 | 304 => Vec::new(),
+        _ => read_body(stream, &head.headers, true)?,
+    };
+    Ok(Response {
+        status,
+        headers: head.headers,
+        body,
+    })
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

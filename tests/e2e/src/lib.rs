@@ -13,11 +13,14 @@ pub mod build;
 pub mod child;
 pub mod control_plane;
 mod error;
-mod http;
+pub mod http;
 mod keys;
+pub mod operator;
 mod ports;
+pub mod receiver;
 pub mod skip;
 mod wait;
 
+pub use child::Output;
 pub use error::{Context, Error, Result};
 pub use wait::{Progress, wait_until};

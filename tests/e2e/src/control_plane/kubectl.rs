@@ -7,54 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ADMIN, ControlPlane};
-use crate::child::run;
-use crate::{Context, Error, Result};
+use crate::child::{Output, run};
+use crate::{Context, Result};
 
 /// Longer than any `kubectl wait --timeout` that a test should use.
 const DEADLINE: Duration = Duration::from_secs(300);
-
-/// What a command wrote and how it ended.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// The command, for messages.
-    pub command: String,
-    /// The exit code; `None` if a signal ended it.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-impl Output {
-    /// The standard output of a command that must succeed.
-    ///
-    /// # Errors
-    /// It failed, with what it wrote.
-    pub fn success(self) -> Result<String> {
-        if self.code == Some(0) {
-            return Ok(self.stdout);
-        }
-        Err(Error::failed(format!(
-            "{}: ended with {:?}: {}{}",
-            self.command, self.code, self.stderr, self.stdout
-        )))
-    }
-
-    /// The standard error of a command that must fail.
-    ///
-    /// # Errors
-    /// It succeeded, with what it wrote.
-    pub fn failure(self) -> Result<String> {
-        if self.code != Some(0) {
-            return Ok(self.stderr);
-        }
-        Err(Error::failed(format!(
-            "{}: should have failed: {}",
-            self.command, self.stdout
-        )))
-    }
-}
 
 impl ControlPlane {
     /// Runs `kubectl` as an identity. A refusal is an [`Output`], not an error.
@@ -92,13 +49,7 @@ impl ControlPlane {
             .env("KUBECACHEDIR", self.folder.kube().join("cache"));
         let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         let name = format!("kubectl {} (as {identity})", arguments.join(" "));
-        let (status, stdout, stderr) = run(&mut command, input, DEADLINE)?;
-        Ok(Output {
-            command: name,
-            code: status.code(),
-            stdout,
-            stderr,
-        })
+        run(&name, &mut command, input, DEADLINE)
     }
 
     /// Applies manifests (YAML or JSON, several documents) as the administrator and

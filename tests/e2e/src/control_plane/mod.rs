@@ -21,10 +21,10 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 pub use builder::Builder;
-pub use kubectl::Output;
 
-use crate::api_client::{ApiClient, Response};
+use crate::api_client::ApiClient;
 use crate::child::{Guarded, Signal};
+use crate::http::Response;
 use crate::ports::HeldPort;
 use crate::{Context, Error, Result, wait_until};
 use folder::RunFolder;
