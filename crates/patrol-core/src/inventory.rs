@@ -4,6 +4,7 @@
 //! sees with a new epoch and sweeps the rest, so it neither doubles memory nor misses a
 //! delete that fell into a gap. Iteration is by key everywhere.
 
+mod agents;
 mod pods;
 mod pool;
 mod roots;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use crate::facts::{
     ApiService, CrdFact, EndpointSlice, Fact, Namespace, Node, ObjectKey, Observed, Service,
-    WebhookConfiguration, Workload,
+    SidecarSet, WebhookConfiguration, Workload,
 };
 use crate::kind::Kind;
 use crate::sym::Sym;
@@ -66,6 +67,7 @@ pub enum Instances {
 #[derive(Debug, Default)]
 pub struct Inventory {
     pods: Pods,
+    agents: agents::Agents,
     workloads: BTreeMap<Kind, Table<Workload>>,
     children: BTreeMap<(Kind, ObjectKey), BTreeSet<(Kind, ObjectKey)>>,
     nodes: Table<Node>,
@@ -75,6 +77,7 @@ pub struct Inventory {
     webhooks: BTreeMap<Kind, Table<WebhookConfiguration>>,
     crds: Table<CrdFact>,
     api_services: Table<ApiService>,
+    sidecar_sets: Table<SidecarSet>,
     templates: pool::Pool<crate::facts::Template>,
     instances: BTreeMap<Sym, Instances>,
     sight: BTreeMap<Kind, Sight>,
@@ -138,6 +141,10 @@ impl Inventory {
             }
             Fact::Crd(c) => cluster(put(&mut self.crds, key, *c, version, epoch)),
             Fact::ApiService(a) => cluster(put(&mut self.api_services, key, *a, version, epoch)),
+            Fact::SidecarSet(s) => match put(&mut self.sidecar_sets, key, *s, version, epoch) {
+                Change::None => vec![],
+                _ => vec![Touched::Everything],
+            },
             Fact::Policy(_) | Fact::Receiver(_) | Fact::Ticket(_) => vec![],
         }
     }
@@ -151,6 +158,7 @@ impl Inventory {
             Kind::Node => match self.nodes.remove(key) {
                 Some(_) => {
                     let name = Sym::new(&key.name);
+                    self.agents.node_gone(&name);
                     let mut touched = self.roots_on_node(&name);
                     touched.extend([Touched::Node(name), Touched::Cluster]);
                     touched
@@ -183,6 +191,10 @@ impl Inventory {
             }
             Kind::CustomResourceDefinition => cluster_if(self.crds.remove(key).is_some()),
             Kind::ApiService => cluster_if(self.api_services.remove(key).is_some()),
+            Kind::SidecarSet => match self.sidecar_sets.remove(key) {
+                Some(_) => vec![Touched::Everything],
+                None => vec![],
+            },
             _ => vec![],
         }
     }
@@ -196,6 +208,11 @@ impl Inventory {
     /// The list of `kind` is complete: whatever it did not mention is gone.
     /// Returns the swept keys with what they touched.
     pub fn relist_finished(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
+        self.sight_mut(kind).listed();
+        self.sweep(kind)
+    }
+
+    fn sweep(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
         let epoch = self.epoch(kind);
         let old: Vec<ObjectKey> = match kind {
             Kind::Pod => self.pods.older_than(epoch),
@@ -205,12 +222,12 @@ impl Inventory {
             Kind::EndpointSlice => older(&self.slices, epoch),
             Kind::CustomResourceDefinition => older(&self.crds, epoch),
             Kind::ApiService => older(&self.api_services, epoch),
+            Kind::SidecarSet => older(&self.sidecar_sets, epoch),
             Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => {
                 self.webhooks.get(&kind).map_or(vec![], |t| older(t, epoch))
             }
             k => self.workloads.get(&k).map_or(vec![], |t| older(t, epoch)),
         };
-        self.sight_mut(kind).listed();
         old.into_iter()
             // What cannot be decoded was mentioned: it is blind, not gone.
             .filter(|key| !self.sight(kind).is_blind_to(key))
@@ -220,6 +237,15 @@ impl Inventory {
                 let touched = self.delete(kind, &key);
                 (key, touched)
             })
+            .collect()
+    }
+
+    /// The kind is not installed: there is none of it.
+    pub fn forget_all(&mut self, kind: Kind) -> Vec<Touched> {
+        *self.epochs.entry(kind).or_default() += 1;
+        self.sweep(kind)
+            .into_iter()
+            .flat_map(|(_, touched)| touched)
             .collect()
     }
 
@@ -357,6 +383,13 @@ impl Inventory {
             .map(|h| h.fact.as_ref())
     }
 
+    /// SidecarSets, by name.
+    pub fn sidecar_sets(&self) -> impl Iterator<Item = (&str, &SidecarSet)> {
+        self.sidecar_sets
+            .iter()
+            .map(|(k, h)| (&*k.name, h.fact.as_ref()))
+    }
+
     /// Objects of the kind that a CRD (by full name) defines. `None`: not counted yet.
     #[must_use]
     pub fn instances(&self, crd: &str) -> Option<&Instances> {
@@ -380,6 +413,7 @@ impl Inventory {
             Kind::EndpointSlice => self.slices.len(),
             Kind::CustomResourceDefinition => self.crds.len(),
             Kind::ApiService => self.api_services.len(),
+            Kind::SidecarSet => self.sidecar_sets.len(),
             Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => {
                 self.webhooks.get(&kind).map_or(0, BTreeMap::len)
             }

@@ -23,6 +23,7 @@ pub enum Kind {
     ValidatingWebhookConfiguration,
     CustomResourceDefinition,
     ApiService,
+    SidecarSet,
     PatrolPolicy,
     AlertReceiver,
     Ticket,
@@ -47,7 +48,7 @@ use Kind as K;
 
 impl Kind {
     /// Every kind, in the order used for reports.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         K::Pod,
         K::Node,
         K::Namespace,
@@ -64,6 +65,7 @@ impl Kind {
         K::ValidatingWebhookConfiguration,
         K::CustomResourceDefinition,
         K::ApiService,
+        K::SidecarSet,
         K::PatrolPolicy,
         K::AlertReceiver,
         K::Ticket,
@@ -151,6 +153,13 @@ impl Kind {
                 "v1",
                 "APIService",
                 "apiservices",
+                false,
+            ),
+            K::SidecarSet => info(
+                "apps.kruise.io",
+                "v1alpha1",
+                "SidecarSet",
+                "sidecarsets",
                 false,
             ),
             K::PatrolPolicy => info(OURS, "v1alpha1", "PatrolPolicy", "patrolpolicies", false),

@@ -10,7 +10,7 @@ use patrol_api::policy::Graces;
 use patrol_api::time::Span;
 use patrol_api::words::{Layer, Party, Profile, Severity};
 
-use crate::facts::{Labels, Namespace, Node};
+use crate::facts::{Labels, Namespace, Node, namespace_label};
 use crate::pattern::Glob;
 use crate::selector::Selector;
 use crate::sym::Sym;
@@ -79,13 +79,10 @@ impl ScopeRule {
     pub fn covers_namespace(&self, name: &str, namespace: Option<&Namespace>) -> bool {
         let named = (self.include.is_empty() || self.include.iter().any(|g| g.matches(name)))
             && !self.exclude.iter().any(|g| g.matches(name));
-        let own_name = |key: &str| (key == "kubernetes.io/metadata.name").then_some(name);
         named
-            && self.namespaces.matches_with(|key| {
-                namespace
-                    .and_then(|n| n.meta.labels.get(key).map(Sym::as_str))
-                    .or_else(|| own_name(key))
-            })
+            && self
+                .namespaces
+                .matches_with(|key| namespace_label(name, namespace, key))
     }
 
     /// Whether a node is in scope.

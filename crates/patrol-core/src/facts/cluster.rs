@@ -19,6 +19,19 @@ pub struct Namespace {
     pub terminating: bool,
 }
 
+/// A label of a namespace, the one that every namespace gets (`kubernetes.io/metadata.name`)
+/// included where the object is not here or does not carry it: files often lack both.
+#[must_use]
+pub fn namespace_label<'a>(
+    name: &'a str,
+    namespace: Option<&'a Namespace>,
+    key: &str,
+) -> Option<&'a str> {
+    namespace
+        .and_then(|n| n.meta.labels.get(key).map(Sym::as_str))
+        .or_else(|| (key == "kubernetes.io/metadata.name").then_some(name))
+}
+
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Service {

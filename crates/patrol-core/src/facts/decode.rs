@@ -15,6 +15,7 @@ use super::cluster::{
 use super::meta::{ObjectKey, RawMeta};
 use super::node::{Node, RawNode};
 use super::pod::{PodFact, RawPod};
+use super::sidecar_set::{RawSidecarSet, SidecarSet};
 use super::workload::{RawWorkload, Workload};
 use crate::kind::Kind;
 
@@ -31,6 +32,7 @@ pub enum Fact {
     Webhook(Box<WebhookConfiguration>),
     Crd(Box<CrdFact>),
     ApiService(Box<ApiService>),
+    SidecarSet(Box<SidecarSet>),
     Policy(Box<PatrolPolicy>),
     Receiver(Box<AlertReceiver>),
     Ticket(Box<Ticket>),
@@ -180,6 +182,11 @@ fn parts(kind: Kind, source: &impl Source) -> Result<(ObjectKey, String, Fact), 
         | Kind::ReplicationController => {
             let (key, version, fact) = source.read::<RawWorkload>().map_err(text)?.fact(kind);
             Ok((key, version, Fact::Workload(Box::new(fact))))
+        }
+        Kind::SidecarSet => {
+            let raw: RawSidecarSet = source.read().map_err(text)?;
+            let (key, version, fact) = raw.fact()?;
+            Ok((key, version, Fact::SidecarSet(Box::new(fact))))
         }
         Kind::PatrolPolicy => ours(source, Fact::Policy),
         Kind::AlertReceiver => ours(source, Fact::Receiver),

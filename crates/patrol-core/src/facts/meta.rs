@@ -233,6 +233,9 @@ fn is_read_annotation(key: &str) -> bool {
         "config.linkerd.io/",
     ];
     PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+        // Switches of injectors that only a policy names (`spec.checks[].sidecar.injector`).
+        || key.contains("inject")
+        || key.contains("sidecar")
 }
 
 struct Pairs(fn(&str) -> bool);

@@ -10,11 +10,12 @@ mod decode;
 mod meta;
 mod node;
 mod pod;
+mod sidecar_set;
 mod workload;
 
 pub use cluster::{
     ApiService, CaBundle, CrdFact, EndpointSlice, Namespace, Service, Webhook,
-    WebhookConfiguration, WebhookRule, WebhookTarget,
+    WebhookConfiguration, WebhookRule, WebhookTarget, namespace_label,
 };
 pub use decode::{DecodeError, Fact, Observed, decode, decode_value, identity_of};
 pub use meta::{Labels, Meta, ObjectKey, Owner, Uid};
@@ -24,6 +25,7 @@ pub use pod::{
     Container, ContainerState, ContainerStatus, PodFact, PodPhase, PodShape, PodStatus, Role,
     Scheduled,
 };
+pub use sidecar_set::{SidecarSet, injected_hash};
 pub use workload::{
     Affinity, NodeRequirement, NodeTerm, Operator, Scheduling, Template, Toleration, Workload,
 };

@@ -5,6 +5,7 @@ use patrol_api::time::Time;
 use serde::Deserialize;
 
 use super::meta::{Labels, Owner, RawMeta, Uid};
+use super::workload::RawAffinity;
 use crate::sym::Sym;
 
 /// A decoded pod, before the inventory shares its parts.
@@ -101,16 +102,18 @@ pub struct PodStatus {
     pub phase: PodPhase,
     /// Condition `Ready`.
     pub ready: Option<bool>,
-    /// Condition `PodScheduled` when it is not True.
+    /// Condition `PodScheduled` when it is not True, and the node an unbound pod is for.
     pub unscheduled: Option<Scheduled>,
     /// Container statuses: init, regular and ephemeral.
     pub containers: Box<[ContainerStatus]>,
 }
 
 /// Why a pod has no node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Scheduled {
-    /// Condition reason.
+    /// The one node its required affinity names: how a DaemonSet makes a pod for a node.
+    pub pin: Option<Sym>,
+    /// Condition reason; empty while the scheduler has not said anything.
     pub reason: Sym,
     /// Condition message, at most 300 characters.
     pub message: Sym,
@@ -212,7 +215,7 @@ pub(crate) struct RawPodSpec {
     ephemeral_containers: Option<Vec<RawContainer>>,
     volumes: Option<Vec<RawVolume>>,
     pub(crate) node_selector: Option<Labels>,
-    pub(crate) affinity: Option<super::workload::RawAffinity>,
+    pub(crate) affinity: Option<RawAffinity>,
     pub(crate) tolerations: Option<Vec<super::workload::RawToleration>>,
 }
 
@@ -224,7 +227,7 @@ struct RawOs {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct RawContainer {
+pub(crate) struct RawContainer {
     name: Option<Sym>,
     image: Option<Sym>,
     restart_policy: Option<Sym>,
@@ -380,7 +383,7 @@ impl RawPodSpec {
 }
 
 impl RawContainer {
-    fn fact(&self, role: Role, path: &str) -> Container {
+    pub(crate) fn fact(&self, role: Role, path: &str) -> Container {
         let native = role == Role::Init
             && self
                 .restart_policy
@@ -448,13 +451,18 @@ impl RawPod {
     pub(crate) fn fact(self) -> (super::ObjectKey, String, PodFact) {
         let (key, version, meta) = self.metadata.split();
         let spec = self.spec.unwrap_or_default();
-        let (status, ready_changed, since) = self.status.unwrap_or_default().fact();
+        let (mut status, ready_changed, since) = self.status.unwrap_or_default().fact();
+        let bound = spec.node_name.as_ref().is_some_and(|n| !n.is_empty());
+        if !bound && let Some(pin) = spec.affinity.as_ref().and_then(RawAffinity::pinned_node) {
+            status.unscheduled.get_or_insert_default().pin = Some(pin);
+        }
         // A mirror pod is owned by its node, which roots nothing.
         let mirror = meta
             .owner
             .as_ref()
             .is_some_and(|o| o.kind.as_str() == "Node");
-        let mut shape = spec.shape(meta.labels, meta.annotations);
+        let annotations = super::sidecar_set::without_times(meta.annotations);
+        let mut shape = spec.shape(meta.labels, annotations);
         shape.mirror |= mirror;
         let fact = PodFact {
             uid: meta.uid,
@@ -495,6 +503,7 @@ impl RawPodStatus {
                 }
                 Some("PodScheduled") if !is_true => {
                     unscheduled = Some(Scheduled {
+                        pin: None,
                         reason: condition.reason.unwrap_or_default(),
                         message: Sym::new(
                             &condition

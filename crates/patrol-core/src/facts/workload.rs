@@ -205,6 +205,34 @@ pub(crate) struct RawToleration {
     effect: Option<Sym>,
 }
 
+impl RawAffinity {
+    /// The node that every term names by `metadata.name`, as the DaemonSet controller
+    /// writes it into the pods it makes.
+    pub(crate) fn pinned_node(&self) -> Option<Sym> {
+        let terms = self
+            .node_affinity
+            .as_ref()?
+            .required_during_scheduling_ignored_during_execution
+            .as_ref()?
+            .node_selector_terms
+            .as_ref()?;
+        let mut nodes = terms.iter().map(|term| {
+            term.match_fields
+                .iter()
+                .flatten()
+                .filter(|f| {
+                    f.key.as_deref() == Some("metadata.name") && f.operator.as_deref() == Some("In")
+                })
+                .find_map(|f| match f.values.as_deref() {
+                    Some([node]) => Some(node.clone()),
+                    _ => None,
+                })
+        });
+        let first = nodes.next()??;
+        nodes.all(|n| n.as_ref() == Some(&first)).then_some(first)
+    }
+}
+
 impl RawRequirement {
     fn fact(self) -> NodeRequirement {
         NodeRequirement {
