@@ -3,8 +3,6 @@
 //! It raises what the end-to-end tests run on and touches nothing of the user's: no
 //! kubeconfig but its own, no port beyond loopback, nothing left when it ends.
 
-use std::io::Read;
-
 use clap::ValueEnum;
 use patrol_e2e::control_plane::{ADMIN, ControlPlane, KWOK_NODE};
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     runtime.block_on(stop.asked());
     plane.check_alive()?;
     eprintln!("Ending the control plane.");
-    Ok(())
+    Ok(plane.discard()?)
 }
 
 fn start(args: &Args) -> Result<ControlPlane, Failure> {
@@ -99,7 +97,7 @@ impl Stop {
             // A thread of its own: reading blocks, and it ends with the process.
             std::thread::spawn(move || {
                 // An error is an end too.
-                let _ = std::io::copy(&mut std::io::stdin().lock().by_ref(), &mut std::io::sink());
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
                 let _ = closed.send(());
             });
             wait

@@ -48,6 +48,17 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// Those of a folder of the user's own.
+    fn in_folder(folder: &Path) -> Result<Self> {
+        // The processes run in folders of their own: a relative path would mislead.
+        let folder = std::path::absolute(folder).context(folder.display())?;
+        let programs = Self { folder };
+        for name in ["etcd", "kube-apiserver", "kubectl"] {
+            programs.path(name)?;
+        }
+        Ok(programs)
+    }
+
     /// The path of one program.
     ///
     /// # Errors
@@ -72,13 +83,7 @@ impl Programs {
 /// fails.
 pub fn control_plane() -> Result<Programs> {
     if let Some(folder) = std::env::var_os(ASSETS).filter(|value| !value.is_empty()) {
-        let programs = Programs {
-            folder: PathBuf::from(folder),
-        };
-        for name in ["etcd", "kube-apiserver", "kubectl"] {
-            programs.path(name)?;
-        }
-        return Ok(programs);
+        return Programs::in_folder(Path::new(&folder));
     }
     let module = Module::new("control-plane", ".")?;
     let program = module.program()?;
@@ -229,4 +234,49 @@ fn fingerprint(sources: &Path) -> Result<String> {
     }
     let whole = HEXLOWER.encode(context.finish().as_ref());
     Ok(whole.chars().take(16).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_needs_the_three_programs_of_envtest_and_may_lack_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["etcd", "kube-apiserver"] {
+            File::create(folder.path().join(name)).unwrap();
+        }
+        let error = Programs::in_folder(folder.path()).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unavailable(text) if text.contains("kubectl")),
+            "{error}"
+        );
+        File::create(folder.path().join("kubectl")).unwrap();
+        let programs = Programs::in_folder(folder.path()).unwrap();
+        let error = programs.path("kube-scheduler").unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    }
+
+    #[test]
+    fn every_source_and_nothing_else_changes_the_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("go.mod", "a");
+        write("go.sum", "b");
+        write("main.go", "c");
+        let mut seen = vec![fingerprint(folder.path()).unwrap()];
+        write("README.md", "nothing");
+        assert_eq!(seen, [fingerprint(folder.path()).unwrap()]);
+        for (name, text) in [
+            ("go.mod", "b"),
+            ("go.sum", "x"),
+            ("main.go", "d"),
+            ("etcd.go", ""),
+        ] {
+            write(name, text);
+            let next = fingerprint(folder.path()).unwrap();
+            assert!(!seen.contains(&next), "{name}");
+            seen.push(next);
+        }
+    }
 }

@@ -5,6 +5,25 @@
 //! also when the test is killed. It never pretends: where the control plane cannot be
 //! built the caller gets [`Error::Unavailable`] and has to say loudly what it skipped.
 //!
+//! ```no_run
+//! use patrol_e2e::control_plane::{ADMIN, ControlPlane};
+//! use patrol_e2e::operator::Process;
+//! use patrol_e2e::receiver::Receiver;
+//! use patrol_e2e::skip::or_skip;
+//!
+//! # fn test() -> patrol_e2e::Result<()> {
+//! let plane = ControlPlane::builder().identity("operator", &[]).start();
+//! let Some(plane) = or_skip("alerts", plane)? else { return Ok(()) };
+//! let receiver = Receiver::start()?;
+//! let operator = Process::builder()
+//!     .arg("operator")
+//!     .kubeconfig(&plane.kubeconfig("operator")?)
+//!     .spawn()?;
+//! plane.kubectl(ADMIN, ["run", "web", "--image=web"])?.success()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It never sleeps for a guessed time: waits have a condition and a deadline
 //! ([`wait_until`]).
 
@@ -13,6 +32,7 @@ pub mod build;
 pub mod child;
 pub mod control_plane;
 mod error;
+mod folder;
 pub mod http;
 mod keys;
 pub mod operator;

@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::child::{Guarded, Output, Signal, run, tail};
+use crate::folder::RunFolder;
 use crate::{Context, Error, Result, wait_until};
 
 /// Names the program to test instead of the one that cargo builds.
@@ -49,8 +49,19 @@ fn build() -> Result<PathBuf> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["build", "--package", "kube-patrol", "--bin", "kube-patrol"])
         .arg("--message-format=json-render-diagnostics");
+    // What the outer cargo tells this test of its package would make build scripts that
+    // watch it (ring's) run again, and everything above them compile again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     let name = "cargo build --package kube-patrol";
-    let messages = run(name, &mut command, None, BUILD_DEADLINE)?.success()?;
+    let mut built = run(name, &mut command, None, BUILD_DEADLINE)?;
+    // For the failure message the diagnostics on standard error say it all.
+    let messages = std::mem::take(&mut built.stdout);
+    built.success()?;
     // One JSON object a line; the artifact of the program has `executable`.
     messages
         .lines()
@@ -139,36 +150,33 @@ impl Builder {
             Some(program) => program.clone(),
             None => program()?,
         };
-        let own = tempfile::Builder::new()
-            .prefix("kube-patrol-process-")
-            .tempdir()
-            .context("cannot make a folder for the process")?;
-        let (stdout, stderr) = (own.path().join("stdout"), own.path().join("stderr"));
+        let own = RunFolder::new("process")?;
+        let (stdout, stderr) = (own.logs().join("stdout"), own.logs().join("stderr"));
         let mut command = Command::new(&program);
         command
             .args(&self.args)
             .env_remove("KUBECONFIG")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.folder.as_deref().unwrap_or(own.path()));
+            .current_dir(self.folder.as_ref().unwrap_or(&own.data()));
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let file = File::create(&stdout).context(stdout.display())?;
         let process = Guarded::spawn(&name, &mut command, &stderr, Some(file), None)?;
         Ok(Process {
             process,
             stdout,
-            own: Some(own),
+            _own: own,
         })
     }
 }
 
-/// A running program; killed when dropped. After a panic its output stays, and where is
-/// printed.
+/// A running program; killed when dropped. Its output stays for a while, and where it is
+/// is printed at the start.
 #[derive(Debug)]
 pub struct Process {
     // Dropped first: nothing may write when the folder goes.
     process: Guarded,
     stdout: PathBuf,
-    own: Option<TempDir>,
+    _own: RunFolder,
 }
 
 impl Process {
@@ -282,19 +290,6 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Some(own) = self.own.take()
-        {
-            eprintln!(
-                "The output of this process is kept in {}",
-                own.keep().display()
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,6 +299,16 @@ mod tests {
     fn sh(script: &str) -> Process {
         let sh = Process::builder().program("/bin/sh").args(["-c", script]);
         sh.spawn().unwrap()
+    }
+
+    #[test]
+    fn the_program_under_test_is_built_and_runs() {
+        let path = program().unwrap();
+        assert_eq!(path.file_name().unwrap(), "kube-patrol");
+        run_once(["--help"], None, MINUTE)
+            .unwrap()
+            .success()
+            .unwrap();
     }
 
     #[test]

@@ -3,19 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use patrol_e2e::control_plane::{ADMIN, ControlPlane};
+use patrol_e2e::control_plane::{ADMIN, ControlPlane, KWOK_NODE};
 use patrol_e2e::skip::or_skip;
 use patrol_e2e::{Error, Result, wait_until};
+use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Whether a process runs, without signalling it.
+/// Whether a process is there, without signalling it.
 fn runs(id: u32) -> bool {
-    let out = std::process::Command::new("ps")
-        .args(["-o", "stat=", "-p", &id.to_string()])
-        .output();
-    out.is_ok_and(|out| !out.stdout.is_empty() && !out.stdout.starts_with(b"Z"))
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 #[test]
@@ -108,7 +107,8 @@ fn is_ready_keeps_identities_apart_and_leaves_nothing_behind() -> Result<()> {
     for (name, id) in ids {
         assert!(!runs(id), "{name} still runs as {id}");
     }
-    assert!(!folder.exists(), "{} is still there", folder.display());
+    assert!(!folder.join("data").exists(), "{}", folder.display());
+    assert!(folder.join("logs/kube-apiserver.log").exists());
     Ok(())
 }
 
@@ -156,4 +156,153 @@ fn a_failed_start_names_its_log_and_repeats_the_reason() {
         }
         Ok(_) => panic!("started with a flag that does not exist"),
     }
+}
+
+/// Three nodes for kwok.
+fn nodes() -> String {
+    let (key, value) = KWOK_NODE;
+    (1..=3)
+        .map(|n| {
+            format!(
+                "---\napiVersion: v1\nkind: Node\nmetadata:\n  name: node-{n}\n  \
+                 labels: {{kubernetes.io/hostname: node-{n}, kubernetes.io/os: linux}}\n  \
+                 annotations: {{{key}: {value}}}\n"
+            )
+        })
+        .collect()
+}
+
+const WORKLOADS: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web:1}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent, namespace: shop}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {containers: [{name: agent, image: agent:1}]}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: shop}
+spec:
+  template:
+    spec: {restartPolicy: Never, containers: [{name: once, image: once:1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: slow, namespace: shop, annotations: {e2e.kubepatrol.io/behaviour: not-ready}}
+spec: {containers: [{name: a, image: a}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: crashing, namespace: shop, annotations: {e2e.kubepatrol.io/behaviour: crash-loop}}
+spec: {containers: [{name: a, image: a}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: stuck, namespace: shop, annotations: {e2e.kubepatrol.io/behaviour: stuck}}
+spec: {containers: [{name: a, image: a}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: sidecar, namespace: shop}
+spec:
+  initContainers:
+  - {name: first, image: a}
+  - {name: proxy, image: a, restartPolicy: Always}
+  containers: [{name: a, image: a}]
+"#;
+
+#[test]
+fn with_controllers_scheduler_and_kwok_workloads_live_and_namespaces_end() -> Result<()> {
+    let plane = ControlPlane::builder()
+        .controllers()
+        .scheduler()
+        .kwok()
+        .start();
+    let Some(plane) = or_skip("workloads_live", plane)? else {
+        return Ok(());
+    };
+    plane.apply(&nodes())?;
+    plane.create_namespace("shop")?;
+    plane.apply(WORKLOADS)?;
+    let wait = |condition: &str, what: &[&str]| {
+        let mut args = vec!["wait", "-n", "shop", "--timeout=60s", condition];
+        args.extend_from_slice(what);
+        plane.kubectl(ADMIN, args)?.success()
+    };
+    wait("--for=condition=Ready", &["node", "--all"])?;
+    wait("--for=condition=Available", &["deployment/web"])?;
+    wait(
+        "--for=jsonpath={.status.numberReady}=3",
+        &["daemonset/agent"],
+    )?;
+    wait("--for=condition=Complete", &["job/once"])?;
+    wait(
+        "--for=condition=Ready",
+        &["pod", "-l", "app in (web,agent)"],
+    )?;
+    wait("--for=condition=Ready", &["pod/sidecar"])?;
+    // The scripted ones do what their annotation says.
+    wait("--for=condition=Ready=False", &["pod/slow"])?;
+    wait("--for=jsonpath={.status.phase}=Running", &["pod/slow"])?;
+    let waiting =
+        "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff";
+    wait(waiting, &["pod/crashing"])?;
+    wait("--for=condition=PodScheduled", &["pod/stuck"])?;
+    assert_eq!(
+        plane.get(&["pod", "stuck", "-n", "shop"])?["status"]["phase"],
+        "Pending"
+    );
+
+    let pods = plane.get(&["pods", "-n", "shop", "-l", "app=web"])?;
+    let owners: Vec<_> = pods["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|pod| &pod["metadata"]["ownerReferences"][0]["kind"])
+        .collect();
+    assert_eq!(owners, ["ReplicaSet", "ReplicaSet"]);
+
+    // The parts outlive a restart of the API server.
+    plane.stop_api_server()?;
+    plane.start_api_server()?;
+    let started = Instant::now();
+    plane
+        .kubectl(ADMIN, ["delete", "namespace", "shop", "--timeout=120s"])?
+        .success()?;
+    eprintln!("namespace gone after {:?}", started.elapsed());
+    assert_eq!(
+        plane
+            .request(ADMIN, "GET", "/api/v1/namespaces/shop", None)?
+            .status,
+        404
+    );
+    plane.check_alive()
+}
+
+#[test]
+fn without_controllers_a_namespace_stays_terminating() -> Result<()> {
+    let Some(plane) = or_skip("without_controllers", ControlPlane::builder().start())? else {
+        return Ok(());
+    };
+    plane.create_namespace("shop")?;
+    plane
+        .kubectl(ADMIN, ["delete", "namespace", "shop", "--wait=false"])?
+        .success()?;
+    let namespace = plane.get(&["namespace", "shop"])?;
+    assert_eq!(namespace["status"]["phase"], "Terminating");
+    assert!(plane.kill("kube-scheduler").is_err(), "never asked for");
+    Ok(())
 }

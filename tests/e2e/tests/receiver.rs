@@ -1,5 +1,9 @@
 //! The scripted receiver on the wire: raw sockets send, so that nothing between the
 //! test and the receiver is nicer than TCP.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the exemption for tests does not cover their helper functions"
+)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::folder::RunFolder;
 use super::parts::{self, ApiServerOptions, Layout};
 use super::{ADMIN, ControlPlane, Processes};
 use crate::child::Guarded;
+use crate::folder::RunFolder;
 use crate::ports::HeldPort;
 use crate::{Context, Error, Result, build, keys, wait_until};
 
@@ -126,18 +126,17 @@ impl Builder {
         // Without its controller nobody makes the service account that pods need.
         self.api_server.service_accounts = self.controllers.is_some();
 
-        let folder = RunFolder::new("kube-patrol-e2e-")?;
+        let folder = RunFolder::new("control-plane")?;
         let (etcd, peer, port) = (HeldPort::take()?, HeldPort::take()?, HeldPort::take()?);
         let layout = Layout {
             data: folder.data(),
             etcd: etcd.address(),
             etcd_peer: peer.address(),
             api_server: port.address(),
-            kubeconfig: folder.kube().join(format!("{ADMIN}.kubeconfig")),
         };
         let tokens = self.write_files(&layout)?;
         let etcd_command = parts::etcd(&programs.path("etcd")?, &layout, self.durable);
-        let mut plane = ControlPlane {
+        let plane = ControlPlane {
             processes: Mutex::new(Processes::default()),
             api_server: (programs.path("kube-apiserver")?, self.api_server.clone()),
             kubectl: programs.path("kubectl")?,
@@ -146,8 +145,7 @@ impl Builder {
             _ports: [etcd, peer, port],
             folder,
         };
-        self.raise(&plane, etcd_command, controller_manager, scheduler, kwok)
-            .inspect_err(|_| plane.folder.keep_logs())?;
+        self.raise(&plane, etcd_command, controller_manager, scheduler, kwok)?;
         Ok(plane)
     }
 
@@ -190,6 +188,8 @@ impl Builder {
 
     /// Keys, tokens and policies; returns the token of each identity.
     fn write_files(&self, layout: &Layout) -> Result<BTreeMap<String, String>> {
+        let kube = layout.kube();
+        fs::create_dir(&kube).context(kube.display())?;
         let key = keys::signing_key()?;
         write_private(&layout.private_key(), &key.private)?;
         write_private(&layout.public_key(), &key.public)?;

@@ -45,8 +45,8 @@ impl ControlPlane {
             .args(args)
             .env("KUBECONFIG", self.kubeconfig(identity)?)
             // Nothing of the user's own: settings, plugins, caches.
-            .env("HOME", self.folder.kube())
-            .env("KUBECACHEDIR", self.folder.kube().join("cache"));
+            .env("HOME", self.layout.kube())
+            .env("KUBECACHEDIR", self.layout.kube().join("cache"));
         let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         let name = format!("kubectl {} (as {identity})", arguments.join(" "));
         run(&name, &mut command, input, DEADLINE)

@@ -3,11 +3,10 @@
 //!
 //! Every run has its own folder, ports, keys and tokens, so that tests run side by
 //! side. RBAC decides what an identity may do, as in production; only `admin` is in
-//! `system:masters`. Dropping the value ends the processes and removes the folder; after
-//! a panic the logs stay, and where is printed.
+//! `system:masters`. Dropping the value ends the processes and removes the data; the
+//! logs stay for a while, and where they are is printed at the start.
 
 mod builder;
-mod folder;
 mod kubectl;
 mod parts;
 
@@ -24,10 +23,10 @@ pub use builder::Builder;
 
 use crate::api_client::ApiClient;
 use crate::child::{Guarded, Signal};
+use crate::folder::RunFolder;
 use crate::http::Response;
 use crate::ports::HeldPort;
 use crate::{Context, Error, Result, wait_until};
-use folder::RunFolder;
 use parts::{ApiServerOptions, Layout};
 
 /// The identity that may do everything.
@@ -81,9 +80,19 @@ impl ControlPlane {
         self.folder.logs()
     }
 
-    /// The folder of this run; it goes with this value.
+    /// The folder of this run; all in it but the logs goes with this value.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Ends it and removes the logs too.
+    ///
+    /// # Errors
+    /// The logs cannot be removed.
+    pub fn discard(self) -> Result<()> {
+        let path = self.folder.path().to_owned();
+        drop(self);
+        std::fs::remove_dir_all(&path).context(path.display())
     }
 
     /// The ids of the processes by name.
@@ -269,7 +278,7 @@ impl ControlPlane {
     }
 
     fn kubeconfig_path(&self, identity: &str) -> PathBuf {
-        self.folder.kube().join(format!("{identity}.kubeconfig"))
+        self.layout.kubeconfig(identity)
     }
 
     /// Writes a kubeconfig with everything inline, as JSON, which is YAML.

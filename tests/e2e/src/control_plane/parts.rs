@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::{ADMIN, KWOK_NODE};
+
 /// Everything the parts have to agree on.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -12,13 +14,21 @@ pub(crate) struct Layout {
     pub(crate) etcd: SocketAddr,
     pub(crate) etcd_peer: SocketAddr,
     pub(crate) api_server: SocketAddr,
-    /// The administrator's kubeconfig.
-    pub(crate) kubeconfig: PathBuf,
 }
 
 impl Layout {
     fn file(&self, name: &str) -> PathBuf {
         self.data.join(name)
+    }
+
+    /// Kubeconfigs and what kubectl remembers.
+    pub(crate) fn kube(&self) -> PathBuf {
+        self.file("kube")
+    }
+
+    /// The kubeconfig of an identity.
+    pub(crate) fn kubeconfig(&self, identity: &str) -> PathBuf {
+        self.kube().join(format!("{identity}.kubeconfig"))
     }
 
     /// The certificate that the API server signs for itself, with its authority.
@@ -119,7 +129,7 @@ pub(crate) fn api_server(program: &Path, layout: &Layout, options: &ApiServerOpt
 pub(crate) fn controller_manager(program: &Path, layout: &Layout, controllers: &str) -> Command {
     let mut command = Command::new(program);
     command
-        .arg(flag("kubeconfig", &layout.kubeconfig))
+        .arg(flag("kubeconfig", layout.kubeconfig(ADMIN)))
         .arg(flag("root-ca-file", layout.authority()))
         .arg(flag(
             "service-account-private-key-file",
@@ -135,7 +145,7 @@ pub(crate) fn controller_manager(program: &Path, layout: &Layout, controllers: &
 pub(crate) fn scheduler(program: &Path, layout: &Layout) -> Command {
     let mut command = Command::new(program);
     command
-        .arg(flag("kubeconfig", &layout.kubeconfig))
+        .arg(flag("kubeconfig", layout.kubeconfig(ADMIN)))
         .arg("--leader-elect=false")
         .arg("--secure-port=0");
     command
@@ -144,11 +154,10 @@ pub(crate) fn scheduler(program: &Path, layout: &Layout) -> Command {
 pub(crate) fn kwok(program: &Path, layout: &Layout, stages: &[PathBuf]) -> Command {
     let mut command = Command::new(program);
     command
-        .arg(flag("kubeconfig", &layout.kubeconfig))
+        .arg(flag("kubeconfig", layout.kubeconfig(ADMIN)))
         .arg(format!(
             "--manage-nodes-with-annotation-selector={}={}",
-            super::KWOK_NODE.0,
-            super::KWOK_NODE.1
+            KWOK_NODE.0, KWOK_NODE.1
         ));
     for file in stages {
         command.arg(flag("config", file));
