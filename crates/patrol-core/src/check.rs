@@ -153,6 +153,8 @@ pub enum Origin {
 /// What the product knows of its own work; only family B reads it.
 #[derive(Clone, Debug, Default)]
 pub struct OwnState {
+    /// When this process began to watch; `None` where nothing is watched.
+    pub started: Option<Time>,
     /// Policies with the time their patrol became overdue, if it is.
     pub overdue: BTreeMap<Sym, Option<Time>>,
     /// UIDs of the policies.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use patrol_api::policy::PatrolPolicy;
+use patrol_api::receiver::AlertReceiver;
 use patrol_api::ticket::Ticket;
 use patrol_api::time::{Span, Time};
 
@@ -83,6 +84,7 @@ pub enum WriteResult {
 pub enum Written {
     Ticket(Box<Ticket>),
     Policy(Box<PatrolPolicy>),
+    Receiver(Box<AlertReceiver>),
     Nothing,
 }
 

@@ -27,6 +27,13 @@ pub struct PatrolPolicyStatus {
     /// When the next patrol is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_patrol_at: Option<Time>,
+    /// When the latest patrol finished that could see everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_complete_patrol_at: Option<Time>,
+    /// The value of the annotation kubepatrol.io/patrol-now that a patrol answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub observed_patrol_now: Option<String>,
     /// Tickets of this policy that are not resolved, counted.
     pub tickets: TicketCounts,
     /// What was and was not inspected, one row for each kind.

@@ -46,6 +46,12 @@ impl Pod {
         crate::facts::is_live(self.deleting, self.status.phase)
     }
 
+    /// The node that an unscheduled pod of a DaemonSet is made for.
+    #[must_use]
+    pub fn pin(&self) -> Option<&Sym> {
+        self.status.unscheduled.as_ref()?.pin.as_ref()
+    }
+
     /// A label of the live pod, with those that a StatefulSet derives from its name.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
@@ -71,6 +77,8 @@ pub(super) struct Stored {
     pub id: PodId,
     pub changed: bool,
     pub before: Option<Moved>,
+    /// What the pod was, when it was known and changed.
+    pub old: Option<Pod>,
 }
 
 /// Where a pod was, when it moved.
@@ -85,6 +93,7 @@ pub(super) struct Pods {
     free: Vec<u32>,
     by_key: BTreeMap<ObjectKey, PodId>,
     by_node: BTreeMap<Sym, Vec<PodId>>,
+    by_pin: BTreeMap<Sym, Vec<PodId>>,
     by_owner: BTreeMap<(Sym, Arc<Owner>), Vec<PodId>>,
     shapes: Pool<PodShape>,
     statuses: Pool<PodStatus>,
@@ -119,6 +128,14 @@ impl Pods {
 
     pub fn on_node(&self, node: &str) -> impl Iterator<Item = &Pod> {
         self.by_node
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.get(*id))
+    }
+
+    pub fn pinned_to(&self, node: &str) -> impl Iterator<Item = &Pod> {
+        self.by_pin
             .get(node)
             .into_iter()
             .flatten()
@@ -172,7 +189,8 @@ impl Pods {
             if let Some(slot) = self.slab.get_mut(id.0 as usize)
                 && let Some(old) = slot.as_mut()
             {
-                let same_place = old.owner == pod.owner && old.node == pod.node;
+                let same_place =
+                    old.owner == pod.owner && old.node == pod.node && old.pin() == pod.pin();
                 let changed = !(same_place && same_content(old, &pod));
                 std::mem::swap(old, &mut pod);
                 let moved = (!same_place).then(|| Moved {
@@ -187,6 +205,7 @@ impl Pods {
                     id,
                     changed,
                     before: moved,
+                    old: changed.then_some(pod),
                 };
             }
         }
@@ -195,6 +214,7 @@ impl Pods {
             id,
             changed: true,
             before: None,
+            old: None,
         }
     }
 
@@ -239,7 +259,11 @@ impl Pods {
     fn index(&mut self, id: PodId) {
         let Some(pod) = self.get(id) else { return };
         let node = pod.node.clone();
+        let pin = pod.pin().cloned();
         let owner = pod.owner.clone().map(|o| (pod.key.namespace.clone(), o));
+        if let Some(pin) = pin {
+            self.by_pin.entry(pin).or_default().push(id);
+        }
         if let Some(node) = node {
             self.by_node.entry(node).or_default().push(id);
         }
@@ -251,6 +275,9 @@ impl Pods {
     fn unindex(&mut self, id: PodId, pod: &Pod) {
         if let Some(node) = &pod.node {
             drop_id(&mut self.by_node, node, id);
+        }
+        if let Some(pin) = pod.pin() {
+            drop_id(&mut self.by_pin, pin, id);
         }
         if let Some(owner) = &pod.owner {
             let place = (pod.key.namespace.clone(), Arc::clone(owner));

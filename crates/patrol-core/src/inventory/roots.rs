@@ -55,6 +55,11 @@ impl Inventory {
         self.pods.on_node(node)
     }
 
+    /// Unscheduled pods that a DaemonSet made for a node.
+    pub fn pods_pinned_to(&self, node: &str) -> impl Iterator<Item = &Pod> {
+        self.pods.pinned_to(node)
+    }
+
     /// Distinct pod shapes held, for the memory figures.
     #[must_use]
     pub fn distinct_shapes(&self) -> usize {
@@ -162,6 +167,28 @@ impl Inventory {
         workloads.chain(pods)
     }
 
+    /// The roots in a namespace.
+    pub fn roots_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = RootKey> + 'a {
+        let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
+            table
+                .range(ObjectKey::new(namespace, "")..)
+                .take_while(move |(key, _)| key.namespace.as_str() == namespace)
+                .filter_map(move |(key, held)| {
+                    let owner = held.fact.meta.owner.as_ref();
+                    let is_root = owner.is_none_or(|o| self.resolve(&key.namespace, o).is_none());
+                    is_root.then(|| RootKey {
+                        kind: *kind,
+                        key: key.clone(),
+                    })
+                })
+        });
+        let pods = self.pods_in(namespace).filter_map(move |pod| {
+            let root = self.root_for(pod);
+            (root.kind == Kind::Pod).then_some(root)
+        });
+        workloads.chain(pods)
+    }
+
     /// All pods below a root, in a stable order.
     #[must_use]
     pub fn pods_of(&self, root: &RootKey) -> Vec<&Pod> {
@@ -225,6 +252,16 @@ impl Inventory {
         };
         let mut touched = vec![Touched::Root(self.root_for(pod))];
         touched.extend(pod.node.clone().map(Touched::Node));
+        touched.extend(pod.pin().cloned().map(Touched::Node));
+        let mut asked = self.agents.pod_changed(pod);
+        if pod.is_live() {
+            self.agents.pod_arrived(pod);
+        }
+        if let Some(old) = &stored.old {
+            asked |= self.agents.pod_changed(old);
+            touched.extend(old.pin().cloned().map(Touched::Node));
+        }
+        touched.extend(Self::agent_touched(asked));
         if let Some(before) = stored.before {
             touched.extend(before.node.map(Touched::Node));
             if let Some(owner) = before.owner {
@@ -243,9 +280,23 @@ impl Inventory {
         let Some(root) = self.root_of_pod(key) else {
             return vec![];
         };
-        let node = self.pods.remove(key).and_then(|pod| pod.node);
+        let Some(pod) = self.pods.remove(key) else {
+            return vec![];
+        };
         let mut touched = vec![Touched::Root(root)];
-        touched.extend(node.map(Touched::Node));
+        touched.extend(pod.node.clone().map(Touched::Node));
+        touched.extend(pod.pin().cloned().map(Touched::Node));
+        touched.extend(Self::agent_touched(self.agents.pod_changed(&pod)));
+        // A successor that is here already came before its predecessor left.
+        let succeeded = pod.node.as_ref().is_some_and(|node| {
+            self.pods
+                .on_node(node)
+                .any(|p| p.is_live() && p.owner == pod.owner)
+        });
+        if !succeeded {
+            let at = self.sight(Kind::Pod).heard_at();
+            self.agents.pod_left(&pod, at);
+        }
         touched
     }
 
@@ -314,6 +365,9 @@ impl Inventory {
         }
         if let Some(table) = self.workloads.get_mut(&kind) {
             table.remove(key);
+        }
+        if kind == Kind::DaemonSet {
+            self.agents.daemon_gone(key);
         }
         // What it owned and is still here roots itself now.
         touched.extend(self.orphans_of(kind, key));

@@ -126,6 +126,21 @@ impl Sight {
         self.absent = false;
     }
 
+    /// An object was decoded: it is no blind spot any more.
+    pub fn seen(&mut self, key: &ObjectKey) {
+        self.cleared(key);
+    }
+
+    /// An access review allows the kind. It only ends a denial: what fails for another
+    /// reason is not mended by a right. Returns whether that is news.
+    pub fn permitted(&mut self) -> bool {
+        if self.listed_once && matches!(self.blindness, Some(Blindness::Denied(_))) {
+            self.blindness = None;
+            return true;
+        }
+        false
+    }
+
     pub(super) fn cleared(&mut self, key: &ObjectKey) {
         self.blind.remove(key);
     }
@@ -160,11 +175,5 @@ impl Sight {
         self.blind.clear();
         self.nameless = 0;
         news
-    }
-
-    /// The kind is readable again without a new list (the right was given back while the
-    /// watch went on). Returns whether that is news.
-    pub fn regained(&mut self) -> bool {
-        self.listed_once && self.blindness.take().is_some()
     }
 }

@@ -1,0 +1,165 @@
+//! Observations: facts into the inventory, our own objects into their places, and marks on
+//! whatever must be judged again.
+
+use crate::check::{Unit, UnitKind};
+use crate::clock::Now;
+use crate::event::Event;
+use crate::facts::{Fact, Observed};
+use crate::inventory::Touched;
+use crate::kind::Kind;
+
+use super::Patrol;
+
+impl Patrol {
+    pub(super) fn observe(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Seen(seen) => {
+                self.inventory.sight_mut(seen.kind).heard(now.wall);
+                self.seen(*seen, now);
+            }
+            Event::Gone(kind, key) => {
+                self.inventory.sight_mut(kind).heard(now.wall);
+                self.gone(kind, &key, now);
+            }
+            Event::Undecodable(error) => {
+                let touched = self
+                    .inventory
+                    .blind_object(error.kind, error.key, error.reason);
+                self.touch(touched);
+            }
+            Event::ListStarted(kind) => {
+                self.inventory.relist_started(kind);
+                if kind.is_ours() {
+                    self.relist_ours_started(kind);
+                }
+            }
+            Event::ListFinished(kind) => self.list_finished(kind, now),
+            Event::Heard(kind) => self.inventory.sight_mut(kind).heard(now.wall),
+            Event::Lost(kind, why) => {
+                if self.inventory.sight_mut(kind).lost(why) {
+                    self.sight_changed(kind);
+                }
+            }
+            Event::NotInstalled(kind) => {
+                if self.inventory.sight_mut(kind).not_installed() {
+                    let swept = self.inventory.forget_all(kind);
+                    self.touch(swept);
+                    self.sight_changed(kind);
+                }
+            }
+            Event::Counted(crd, count) => {
+                let touched = self.inventory.count_instances(&crd, count);
+                self.touch(touched);
+            }
+            Event::Tick
+            | Event::Written(..)
+            | Event::Delivered(..)
+            | Event::Leading(_)
+            | Event::Reviewed(_) => {}
+        }
+    }
+
+    fn seen(&mut self, seen: Observed, now: Now) {
+        match seen.fact {
+            Fact::Policy(policy) => {
+                self.inventory.sight_mut(Kind::PatrolPolicy).seen(&seen.key);
+                self.policy_seen(*policy, now);
+            }
+            Fact::Receiver(receiver) => {
+                self.inventory
+                    .sight_mut(Kind::AlertReceiver)
+                    .seen(&seen.key);
+                self.receiver_seen(*receiver);
+            }
+            Fact::Ticket(ticket) => {
+                self.inventory.sight_mut(Kind::Ticket).seen(&seen.key);
+                self.ticket_seen(seen.key, *ticket, now);
+            }
+            _ => {
+                let touched = self.inventory.upsert(seen);
+                self.touch(touched);
+            }
+        }
+    }
+
+    fn gone(&mut self, kind: Kind, key: &crate::facts::ObjectKey, now: Now) {
+        match kind {
+            Kind::PatrolPolicy => self.policy_gone(&key.name),
+            Kind::AlertReceiver => self.receiver_gone(&key.name),
+            Kind::Ticket => self.ticket_gone(key, now),
+            _ => {
+                let touched = self.inventory.delete(kind, key);
+                self.touch(touched);
+            }
+        }
+    }
+
+    fn list_finished(&mut self, kind: Kind, now: Now) {
+        let was_blind = self.inventory.sight(kind).blindness().is_some()
+            || self.inventory.sight(kind).is_absent();
+        let swept = self.inventory.relist_finished(kind);
+        self.inventory.sight_mut(kind).heard(now.wall);
+        for (_, touched) in swept {
+            self.touch(touched);
+        }
+        if kind.is_ours() {
+            self.relist_ours_finished(kind, now);
+        }
+        if was_blind {
+            self.sight_changed(kind);
+        }
+    }
+
+    /// What can be said of every unit whose checks read the kind changes with its sight.
+    pub(super) fn sight_changed(&mut self, kind: Kind) {
+        self.evaluation
+            .all_kinds
+            .extend(self.unit_kinds_reading(kind));
+        self.evaluation.status_dirty = true;
+    }
+
+    fn unit_kinds_reading(&self, kind: Kind) -> Vec<UnitKind> {
+        let mut kinds: Vec<UnitKind> = self
+            .config
+            .catalogue
+            .checks
+            .iter()
+            .map(|check| check.meta())
+            .filter(|meta| meta.reads.contains(&kind))
+            .flat_map(|meta| meta.units.iter().copied())
+            .collect();
+        // The checks about sight itself.
+        kinds.push(UnitKind::Cluster);
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+
+    pub(super) fn touch(&mut self, touched: Vec<Touched>) {
+        for touch in touched {
+            match touch {
+                Touched::Root(root) => self.mark(Unit::Root(root)),
+                Touched::Node(name) => {
+                    self.mark(Unit::Node(name));
+                    // A node agent's absence everywhere is judged over the whole cluster.
+                    self.mark(Unit::Cluster);
+                }
+                Touched::Namespace(name) => self.mark(Unit::Namespace(name)),
+                Touched::RootsOf(name) => {
+                    let roots: Vec<Unit> = self.inventory.roots_in(&name).map(Unit::Root).collect();
+                    self.mark_all(roots);
+                }
+                Touched::Cluster => self.mark(Unit::Cluster),
+                Touched::AllNodes => {
+                    self.evaluation.all_kinds.insert(UnitKind::Node);
+                }
+                Touched::Everything => self.evaluation.all_kinds.extend([
+                    UnitKind::Root,
+                    UnitKind::Node,
+                    UnitKind::Namespace,
+                    UnitKind::Cluster,
+                ]),
+            }
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! Policies as objects: compiled when they change, reported on, and kept by a finalizer
+//! while whoever was told by their own webhook must still be told the end.
+
+use patrol_api::names::{ANNOTATION_PATROL_NOW, COVERAGE_POLICY};
+use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus, TicketRules};
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{Phase, ToldState, Trigger};
+
+use super::{Patrol, WriteTarget};
+use crate::check::{Unit, UnitKind};
+use crate::clock::{Mono, Now};
+use crate::effect::{About, Effect, Precondition};
+use crate::event::{WriteResult, Written};
+use crate::facts::ObjectKey;
+use crate::kind::Kind;
+use crate::rule::{self, Problem};
+use crate::sym::Sym;
+
+/// The finalizer on a policy whose closings are owed.
+pub const FINALIZER: &str = "kubepatrol.io/closing";
+/// A deleted policy is held back at most this long.
+const CLOSING: Span = Span::hours(1);
+
+#[derive(Debug)]
+pub(super) struct PolicyState {
+    pub object: Box<PatrolPolicy>,
+    /// What is wrong with it; empty when it compiles.
+    pub problems: Vec<Problem>,
+    /// As it should be reported.
+    pub status: PatrolPolicyStatus,
+    pub patrol: Round,
+    /// The value of the annotation that was answered last.
+    pub retry_at: Option<Mono>,
+    pub failures: u32,
+    pub listed: bool,
+    /// The finalizer could not be written: alerts go out without it.
+    pub finalizer_refused: bool,
+}
+
+/// Where a policy's patrol stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    Idle,
+    /// Asked whether its kinds are readable.
+    Reviewing {
+        trigger: Trigger,
+        started: Time,
+        asked: Mono,
+    },
+    /// Its units are being judged.
+    Judging {
+        trigger: Trigger,
+        started: Time,
+    },
+}
+
+impl PolicyState {
+    pub fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or("")
+    }
+
+    pub fn uid(&self) -> &str {
+        self.object.metadata.uid.as_deref().unwrap_or("")
+    }
+
+    pub fn is_valid(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.object.spec.suspend
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    pub fn is_patrolling(&self) -> bool {
+        self.patrol != Round::Idle
+    }
+
+    pub fn ticket_rules(&self) -> &TicketRules {
+        &self.object.spec.tickets
+    }
+
+    pub fn max_per_check(&self) -> usize {
+        usize::try_from(self.object.spec.tickets.max_per_check).unwrap_or(usize::MAX)
+    }
+
+    pub fn has_finalizer(&self) -> bool {
+        self.object
+            .metadata
+            .finalizers
+            .iter()
+            .flatten()
+            .any(|f| f == FINALIZER)
+    }
+
+    pub fn asked_now(&self) -> Option<&str> {
+        self.object
+            .metadata
+            .annotations
+            .as_ref()?
+            .get(ANNOTATION_PATROL_NOW)
+            .map(String::as_str)
+    }
+
+    pub fn generation(&self) -> i64 {
+        self.object.metadata.generation.unwrap_or_default()
+    }
+
+    pub fn about(&self) -> About {
+        About {
+            kind: Kind::PatrolPolicy,
+            key: ObjectKey::new("", self.name()),
+            uid: self.uid().to_owned(),
+        }
+    }
+
+    pub fn precondition(&self) -> Precondition {
+        Precondition {
+            key: ObjectKey::new("", self.name()),
+            uid: self.uid().to_owned(),
+            version: self
+                .object
+                .metadata
+                .resource_version
+                .clone()
+                .unwrap_or_default(),
+        }
+    }
+}
+
+fn is_older(held: &PatrolPolicy, new: &PatrolPolicy) -> bool {
+    let version = |p: &PatrolPolicy| {
+        p.metadata
+            .resource_version
+            .as_deref()
+            .and_then(|v| v.parse::<u128>().ok())
+    };
+    held.metadata.uid == new.metadata.uid
+        && matches!((version(held), version(new)), (Some(a), Some(b)) if b <= a)
+}
+
+impl Patrol {
+    pub(super) fn policy_seen(&mut self, policy: PatrolPolicy, now: Now) {
+        let name = Sym::new(policy.metadata.name.as_deref().unwrap_or(""));
+        if let Some(state) = self.policies.get_mut(&name) {
+            state.listed = true;
+            if is_older(&state.object, &policy) {
+                return;
+            }
+        }
+        let before = self.policies.get(&name);
+        let changed = before.is_none_or(|state| {
+            state.object.spec != policy.spec
+                || state.object.metadata.uid != policy.metadata.uid
+                || state.is_leaving() != policy.metadata.deletion_timestamp.is_some()
+        });
+        let same = before.is_some_and(|s| s.object.metadata.uid == policy.metadata.uid);
+        if changed {
+            self.mark_policy(&name);
+        }
+        match self.policies.get_mut(&name) {
+            Some(state) if same => state.object = Box::new(policy),
+            _ => {
+                let state = PolicyState {
+                    status: policy.status.clone().unwrap_or_default(),
+                    object: Box::new(policy),
+                    problems: vec![],
+                    patrol: Round::Idle,
+                    retry_at: None,
+                    failures: 0,
+                    listed: true,
+                    finalizer_refused: false,
+                };
+                self.policies.insert(name.clone(), state);
+            }
+        }
+        if changed {
+            self.compile_policy(&name, now);
+            self.mark_policy(&name);
+            self.policy_receiver_changed(&name);
+            self.routes_changed();
+        }
+        self.evaluation.status_dirty = true;
+    }
+
+    pub(super) fn policy_gone(&mut self, name: &str) {
+        let name = Sym::new(name);
+        self.mark_policy(&name);
+        if self.policies.remove(&name).is_none() {
+            return;
+        }
+        self.rulebook.policies.remove(&name);
+        self.own.overdue.remove(&name);
+        self.own.policy_uids.remove(&name);
+        self.refresh_always_on();
+        self.mark_policy(&name);
+        self.policy_receiver_changed(&name);
+        self.routes_changed();
+    }
+
+    fn compile_policy(&mut self, name: &Sym, now: Now) {
+        let Some(state) = self.policies.get_mut(name) else {
+            return;
+        };
+        let compiled = if name.as_str() == COVERAGE_POLICY {
+            Err(vec![Problem {
+                field: "metadata.name".into(),
+                message: format!("{COVERAGE_POLICY} is reserved: use another name"),
+            }])
+        } else {
+            rule::compile(&state.object, &self.config.catalogue, now.wall)
+        };
+        let leaving = state.is_leaving();
+        let uid = state.uid().to_owned();
+        match compiled {
+            Ok(_) if leaving => {
+                state.problems.clear();
+                self.rulebook.policies.remove(name);
+            }
+            Ok(rules) => {
+                state.problems.clear();
+                self.rulebook.policies.insert(name.clone(), rules);
+            }
+            Err(problems) => {
+                state.problems = problems;
+                self.rulebook.policies.remove(name);
+            }
+        }
+        self.own.policy_uids.insert(name.clone(), uid);
+        self.refresh_always_on();
+    }
+
+    fn refresh_always_on(&mut self) {
+        let any = self.policies.values().any(|p| !p.is_leaving());
+        if any && self.rulebook.always_on.is_empty() {
+            self.rulebook.always_on = self.config.catalogue.always_on_rules();
+        } else if !any {
+            self.rulebook.always_on.clear();
+        }
+    }
+
+    /// Marks what a policy selects, and what it has tickets on.
+    fn mark_policy(&mut self, name: &Sym) {
+        let now = Time::from_unix(0); // scopes do not depend on time
+        let mut units: Vec<Unit> = vec![Unit::Cluster];
+        if let Some(policy) = self.rulebook.policies.get(name) {
+            let inspector = self.inspector(now);
+            let kinds = [UnitKind::Root, UnitKind::Node, UnitKind::Namespace];
+            let selected = inspector.units(&kinds).into_iter().filter(|unit| {
+                policy
+                    .rules
+                    .first()
+                    .is_none_or(|rule| inspector.in_scope(rule, unit))
+            });
+            units.extend(selected);
+        }
+        // Whether a namespace is patrolled at all depends on every policy.
+        units.extend(
+            self.inventory
+                .namespaces()
+                .map(|(ns, _)| Unit::Namespace(Sym::new(ns))),
+        );
+        let own = [name.as_str(), COVERAGE_POLICY];
+        units.extend(
+            self.evaluation
+                .known
+                .values()
+                .filter(|k| own.contains(&k.finding.policy.as_str()))
+                .map(|k| k.unit.clone()),
+        );
+        self.mark_all(units);
+    }
+
+    pub(super) fn relist_ours_started(&mut self, kind: Kind) {
+        match kind {
+            Kind::PatrolPolicy => self.policies.values_mut().for_each(|p| p.listed = false),
+            Kind::AlertReceiver => self.receivers_listing(),
+            Kind::Ticket => self.tickets_listing(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn relist_ours_finished(&mut self, kind: Kind, now: Now) {
+        match kind {
+            Kind::PatrolPolicy => {
+                let blind = |name: &str| {
+                    self.inventory
+                        .sight(kind)
+                        .is_blind_to(&ObjectKey::new("", name))
+                };
+                let gone: Vec<String> = self
+                    .policies
+                    .values()
+                    .filter(|p| !p.listed && !blind(p.name()))
+                    .map(|p| p.name().to_owned())
+                    .collect();
+                for name in gone {
+                    self.policy_gone(&name);
+                }
+            }
+            Kind::AlertReceiver => self.receivers_listed(),
+            Kind::Ticket => self.tickets_listed(now),
+            _ => {}
+        }
+    }
+
+    // ------------------------------------------------------------ writing
+
+    pub(super) fn settle_policies(&mut self, now: Now) {
+        if std::mem::take(&mut self.evaluation.status_dirty) {
+            self.report_policies(now);
+        }
+        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        for name in names {
+            self.settle_finalizer(&name, now);
+            self.settle_policy_status(&name, now);
+        }
+    }
+
+    fn settle_policy_status(&mut self, name: &Sym, now: Now) {
+        let Some(state) = self.policies.get(name) else {
+            return;
+        };
+        let target = WriteTarget::PolicyStatus(name.clone());
+        if state.object.status.as_ref() == Some(&state.status) || self.is_policy_busy(name) {
+            return;
+        }
+        if let Some(at) = state.retry_at
+            && now.mono < at
+        {
+            self.wake_at(now.wall.plus(Span::seconds(at.since(now.mono) / 1000 + 1)));
+            return;
+        }
+        let (at, status) = (state.precondition(), Box::new(state.status.clone()));
+        let id = self.begin_write(target, now);
+        self.outbox
+            .push(Effect::WritePolicyStatus { id, at, status });
+    }
+
+    /// One write at a time on a policy: each needs the version the one before left.
+    fn is_policy_busy(&self, name: &Sym) -> bool {
+        self.is_writing(&WriteTarget::PolicyStatus(name.clone()))
+            || self.is_writing(&WriteTarget::PolicyFinalizer(name.clone()))
+    }
+
+    fn settle_finalizer(&mut self, name: &Sym, now: Now) {
+        let Some(state) = self.policies.get(name) else {
+            return;
+        };
+        let has = state.has_finalizer();
+        let wanted = self.wants_finalizer(state, now);
+        if has == wanted || state.finalizer_refused || self.is_policy_busy(name) {
+            return;
+        }
+        if wanted && state.is_leaving() {
+            return; // too late to add one: the API server refuses it
+        }
+        let at = state.precondition();
+        let id = self.begin_write(WriteTarget::PolicyFinalizer(name.clone()), now);
+        self.outbox.push(Effect::WritePolicyFinalizer {
+            id,
+            at,
+            present: wanted,
+        });
+    }
+
+    /// A policy with a webhook of its own takes the address with it when it goes: it stays
+    /// while someone told there must still be told the end, for an hour at most.
+    fn wants_finalizer(&self, state: &PolicyState, now: Now) -> bool {
+        if state.object.spec.alerts.webhook.is_none() && !state.has_finalizer() {
+            return false;
+        }
+        if let Some(at) = &state.object.metadata.deletion_timestamp {
+            let at = patrol_api::condition::from_meta_time(at);
+            if now.wall.since(at) >= CLOSING {
+                return false;
+            }
+        }
+        self.owes_own_webhook(state)
+    }
+
+    /// Whether the policy's own webhook was, or is about to be, told of a ticket that it
+    /// was not told the end of.
+    fn owes_own_webhook(&self, state: &PolicyState) -> bool {
+        let uid = super::receivers::own_webhook_uid(state.name(), state.uid());
+        self.tickets.iter().any(|(_, _, status)| {
+            status
+                .alerts
+                .iter()
+                .any(|r| r.uid == uid && r.state == ToldState::Firing)
+        }) || (!state.is_leaving()
+            && state.object.spec.alerts.webhook.is_some()
+            && !self.is_observing(state.name())
+            && self.tickets.iter().any(|(_, ticket, status)| {
+                status.phase != Phase::Resolved
+                    && (ticket.spec.finding.policy == state.name()
+                        || ticket.spec.finding.policy == COVERAGE_POLICY)
+            }))
+    }
+
+    fn is_observing(&self, policy: &str) -> bool {
+        self.rulebook
+            .policies
+            .get(policy)
+            .is_some_and(|p| p.observe)
+    }
+
+    /// Whether a policy's own webhook may be told of firing tickets: the finalizer that
+    /// keeps its address is in place, or cannot be had.
+    pub(super) fn may_tell_own_webhook(&self, name: &str) -> bool {
+        self.policies
+            .get(name)
+            .is_some_and(|p| p.has_finalizer() || p.finalizer_refused)
+    }
+
+    pub(super) fn policy_written(
+        &mut self,
+        name: &Sym,
+        finalizer: bool,
+        result: WriteResult,
+        now: Now,
+    ) {
+        let Some(state) = self.policies.get_mut(name) else {
+            return;
+        };
+        match result {
+            WriteResult::Done(Written::Policy(policy)) => {
+                state.failures = 0;
+                // Ever changing counts are written at most every two seconds.
+                state.retry_at = Some(now.mono.plus(Span::seconds(2)));
+                self.policy_seen(*policy, now);
+            }
+            WriteResult::Done(_) => state.failures = 0,
+            WriteResult::Refused(refusal) if finalizer => {
+                state.finalizer_refused = refusal != crate::event::Refusal::NotLeader;
+            }
+            // The watch brings the newer version; until then wait.
+            _ => {
+                state.failures = state.failures.saturating_add(1);
+                let wait = 1u64 << state.failures.min(6).saturating_sub(1);
+                state.retry_at = Some(now.mono.plus(Span::seconds(wait)));
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Receivers: who they are, whether they answer, and when they may be tried again. One
+//! receiver's trouble is in its own state alone, so it delays no other.
+
+use std::collections::BTreeMap;
+
+use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus};
+use patrol_api::time::{Span, Time};
+
+use super::alerts::Flight;
+use super::{Patrol, WriteTarget};
+use crate::clock::{Mono, Now};
+use crate::effect::{Effect, Precondition, Target};
+use crate::event::{DeliveryClass, DeliveryId, WriteResult, Written};
+use crate::facts::ObjectKey;
+use crate::fingerprint;
+use crate::sym::Sym;
+
+/// Tries under way at once while a receiver is well.
+const IN_FLIGHT: usize = 4;
+/// Failures in a row after which the circuit counts as open.
+pub(super) const CIRCUIT: u32 = 5;
+/// Tickets in one delivery at most; the renderer cuts it into parts.
+const BATCH: usize = 1000;
+/// Messages that may go at once before the rate applies.
+const BURST: u64 = 20;
+
+#[derive(Debug)]
+pub(super) struct ReceiverState {
+    pub target: Target,
+    pub send_resolved: bool,
+    pub coverage: bool,
+    pub object: Option<Box<AlertReceiver>>,
+    pub flights: BTreeMap<DeliveryId, Flight>,
+    pub failures: u32,
+    pub not_before: Option<Mono>,
+    /// The last outcome, when it was no success.
+    pub trouble: Option<DeliveryClass>,
+    pub last_success: Option<Time>,
+    pub batch: usize,
+    /// Tellings the receiver refused for their content, until when.
+    pub parked: BTreeMap<String, Mono>,
+    per_minute: u64,
+    /// Thousandths of messages that may go now.
+    tokens: u64,
+    refilled: Mono,
+    pub pending: usize,
+    pub oldest_pending: Option<Time>,
+    status: AlertReceiverStatus,
+    written: Option<Mono>,
+    listed: bool,
+}
+
+/// The UID of a policy's own webhook as a receiver.
+pub(super) fn own_webhook_uid(policy: &str, policy_uid: &str) -> String {
+    fingerprint::derived_uid("webhook", policy, policy_uid)
+}
+
+/// The name of a policy's own webhook as a receiver.
+pub(super) fn own_webhook_name(policy: &str) -> String {
+    format!("policy/{policy}")
+}
+
+impl ReceiverState {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            send_resolved: true,
+            coverage: false,
+            object: None,
+            flights: BTreeMap::new(),
+            failures: 0,
+            not_before: None,
+            trouble: None,
+            last_success: None,
+            batch: BATCH,
+            parked: BTreeMap::new(),
+            per_minute: 600,
+            tokens: BURST * 1000,
+            refilled: Mono::default(),
+            pending: 0,
+            oldest_pending: None,
+            status: AlertReceiverStatus::default(),
+            written: None,
+            listed: true,
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    /// Whether another delivery may begin, and if not, when to ask again.
+    pub fn availability(&mut self, now: Now) -> Result<(), Option<Span>> {
+        if let Some(at) = self.not_before {
+            if now.mono < at {
+                return Err(Some(Span::millis(at.since(now.mono))));
+            }
+        }
+        let most = if self.failures == 0 { IN_FLIGHT } else { 1 };
+        if self.flights.len() >= most {
+            return Err(None);
+        }
+        self.refill(now.mono);
+        if self.tokens < 1000 {
+            let wait = (1000 - self.tokens) * 60 / self.per_minute.max(1);
+            return Err(Some(Span::millis(wait + 1)));
+        }
+        Ok(())
+    }
+
+    fn refill(&mut self, now: Mono) {
+        let elapsed = now.since(self.refilled);
+        self.refilled = now;
+        let gained = elapsed.saturating_mul(self.per_minute) / 60;
+        self.tokens = self.tokens.saturating_add(gained).min(BURST * 1000);
+    }
+
+    pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
+        self.tokens = self.tokens.saturating_sub(1000);
+        self.flights.insert(id, flight);
+    }
+
+    /// Takes in the class of an answer.
+    pub fn learn(&mut self, class: DeliveryClass, at: Time, now: Mono) {
+        match class {
+            DeliveryClass::Accepted => {
+                self.failures = 0;
+                self.not_before = None;
+                self.trouble = None;
+                self.last_success = self.last_success.max(Some(at));
+            }
+            DeliveryClass::Throttled(wait) => {
+                let wait = wait.unwrap_or(Span::seconds(60));
+                let wait = wait.max(Span::seconds(1)).min(Span::hours(1));
+                self.trouble = Some(class);
+                self.not_before = Some(now.plus(wait));
+            }
+            DeliveryClass::Transient => self.fail(class, 2, 600, now),
+            // The one who can mend it is a person: ask again soon, then ever more rarely.
+            DeliveryClass::Config(_) | DeliveryClass::Blocked => self.fail(class, 30, 600, now),
+            DeliveryClass::SecretMissing => self.fail(class, 5, 60, now),
+            DeliveryClass::Payload => self.trouble = Some(class),
+            DeliveryClass::NotLeader => self.not_before = Some(now.plus(Span::seconds(1))),
+        }
+    }
+
+    fn fail(&mut self, class: DeliveryClass, base: u64, most: u64, now: Mono) {
+        self.trouble = Some(class);
+        self.failures = self.failures.saturating_add(1);
+        let ceiling = (base.saturating_mul(1 << self.failures.min(16).saturating_sub(1))).min(most);
+        // Full jitter, from a hash: many receivers of one fate part ways.
+        let seed = fingerprint::hash64(&[
+            self.target.uid.as_bytes(),
+            &self.failures.to_be_bytes(),
+            &now.0.to_be_bytes(),
+        ]);
+        let wait = 500 + seed % (ceiling.saturating_mul(1000)).max(1);
+        self.not_before = Some(now.plus(Span::millis(wait)));
+    }
+
+    /// The spec or the address changed: what was learned of it no longer counts.
+    fn renew(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+        self.parked.clear();
+        self.batch = BATCH;
+    }
+}
+
+impl Patrol {
+    pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver) {
+        let name = receiver.metadata.name.clone().unwrap_or_default();
+        let uid = receiver.metadata.uid.clone().unwrap_or_default();
+        let Some(webhook) = receiver.spec.webhook.clone() else {
+            self.receiver_gone(&name);
+            return;
+        };
+        let target = Target {
+            name: name.clone(),
+            uid,
+            webhook,
+            allow: receiver
+                .spec
+                .addresses
+                .as_ref()
+                .map(|a| a.allow.clone())
+                .unwrap_or_default(),
+            minimal: receiver.spec.detail == patrol_api::receiver::Detail::Minimal,
+        };
+        let state = self
+            .receivers
+            .entry(name)
+            .or_insert_with(|| ReceiverState::new(target.clone()));
+        let routed_alike = state
+            .object
+            .as_ref()
+            .is_some_and(|o| o.spec == receiver.spec);
+        if state.target != target {
+            let fresh = state.target.uid != target.uid;
+            state.target = target;
+            state.renew();
+            if fresh {
+                state.flights.clear();
+                state.status = AlertReceiverStatus::default();
+            }
+        }
+        state.listed = true;
+        state.send_resolved = receiver.spec.send_resolved;
+        state.coverage = receiver.spec.coverage;
+        state.per_minute = u64::from(receiver.spec.rate.per_minute.max(1));
+        if state.object.is_none() {
+            state.status = receiver.status.clone().unwrap_or_default();
+            state.last_success = state.status.last_success_time;
+        }
+        state.object = Some(Box::new(receiver));
+        if !routed_alike {
+            self.routes_changed();
+            self.evaluation.status_dirty = true;
+        }
+    }
+
+    pub(super) fn receiver_gone(&mut self, name: &str) {
+        if self.receivers.remove(name).is_some() {
+            self.routes_changed();
+            self.evaluation.status_dirty = true;
+        }
+    }
+
+    /// A policy's own webhook appears, changes or goes with the policy.
+    pub(super) fn policy_receiver_changed(&mut self, policy: &Sym) {
+        let name = own_webhook_name(policy);
+        let Some(state) = self.policies.get(policy) else {
+            self.receivers.remove(&name);
+            return;
+        };
+        let Some(webhook) = state.object.spec.alerts.webhook.clone() else {
+            self.receivers.remove(&name);
+            return;
+        };
+        let target = Target {
+            uid: own_webhook_uid(policy, state.uid()),
+            name: name.clone(),
+            webhook,
+            allow: vec![],
+            minimal: false,
+        };
+        let receiver = self
+            .receivers
+            .entry(name)
+            .or_insert_with(|| ReceiverState::new(target.clone()));
+        if receiver.target != target {
+            receiver.target = target;
+            receiver.renew();
+        }
+    }
+
+    pub(super) fn receivers_listing(&mut self) {
+        for state in self.receivers.values_mut() {
+            state.listed = state.object.is_none();
+        }
+    }
+
+    pub(super) fn receivers_listed(&mut self) {
+        let gone: Vec<String> = self
+            .receivers
+            .iter()
+            .filter(|(name, state)| {
+                !state.listed
+                    && !self
+                        .inventory
+                        .sight(crate::kind::Kind::AlertReceiver)
+                        .is_blind_to(&ObjectKey::new("", name))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.receiver_gone(&name);
+        }
+    }
+
+    pub(super) fn knows_receiver(&self, uid: &str) -> bool {
+        self.receivers.values().any(|r| r.target.uid == uid)
+    }
+
+    pub(super) fn forget_deliveries(&mut self) {
+        for state in self.receivers.values_mut() {
+            state.flights.clear();
+            state.not_before = None;
+        }
+    }
+
+    // ------------------------------------------------------------ status
+
+    /// Writes receivers' statuses, at most every 30 s unless a condition flips.
+    pub(super) fn settle_receivers(&mut self, now: Now) {
+        let names: Vec<String> = self.receivers.keys().cloned().collect();
+        for name in names {
+            self.settle_receiver(&name, now);
+        }
+    }
+
+    fn settle_receiver(&mut self, name: &str, now: Now) {
+        let target = WriteTarget::ReceiverStatus(name.to_owned());
+        let writing = self.is_writing(&target);
+        let Some(state) = self.receivers.get_mut(name) else {
+            return;
+        };
+        let Some(object) = &state.object else {
+            return;
+        };
+        super::status::receiver_status(state.trouble, state, now.wall)
+            .clone_into(&mut state.status);
+        let stored = object.status.as_ref();
+        if stored == Some(&state.status) || writing {
+            return;
+        }
+        let flipped = stored.map(|s| &s.conditions) != Some(&state.status.conditions);
+        let waited = state
+            .written
+            .is_none_or(|at| now.mono >= at.plus(Span::seconds(30)));
+        if !flipped && !waited
+            || state
+                .written
+                .is_some_and(|at| now.mono < at.plus(Span::seconds(1)))
+        {
+            self.wake_at(now.wall.plus(Span::seconds(if flipped { 1 } else { 30 })));
+            return;
+        }
+        state.written = Some(now.mono);
+        let at = Precondition {
+            key: ObjectKey::new("", name),
+            uid: state.target.uid.clone(),
+            version: object.metadata.resource_version.clone().unwrap_or_default(),
+        };
+        let status = Box::new(state.status.clone());
+        let id = self.begin_write(target, now);
+        self.outbox
+            .push(Effect::WriteReceiverStatus { id, at, status });
+    }
+
+    pub(super) fn receiver_written(&mut self, result: WriteResult) {
+        // Anything else is tried again with the version the watch brings.
+        if let WriteResult::Done(Written::Receiver(receiver)) = result {
+            self.receiver_seen(*receiver);
+        }
+    }
+
+    pub(super) fn receiver_status_of(state: &ReceiverState) -> &AlertReceiverStatus {
+        &state.status
+    }
+}

@@ -1,0 +1,241 @@
+//! What metrics read: aggregates computed when asked, and counters that only grow. No
+//! object name is in it but those of policies and receivers.
+
+use std::collections::BTreeMap;
+
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{AlertReason, Phase, Resolution, Severity};
+
+use super::Patrol;
+use super::receivers::CIRCUIT;
+use super::tickets::TicketWrite;
+use crate::event::{DeliveryClass, WriteResult};
+use crate::kind::Kind;
+use crate::sym::Sym;
+
+/// Counters of this process.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Tickets opened, by policy and severity.
+    pub opened: BTreeMap<(String, Severity), u64>,
+    /// Tickets reopened, by policy.
+    pub reopened: BTreeMap<String, u64>,
+    /// Tickets resolved, by policy, severity and resolution.
+    pub resolved: BTreeMap<(String, Severity, Resolution), u64>,
+    /// Due times passed, by policy and severity.
+    pub breached: BTreeMap<(String, Severity), u64>,
+    /// Ticket writes by operation and result.
+    pub writes: BTreeMap<(&'static str, &'static str), u64>,
+    /// Tellings accepted, by receiver and reason.
+    pub delivered: BTreeMap<(String, AlertReason), u64>,
+    /// Delivery attempts by receiver and class.
+    pub requests: BTreeMap<(String, &'static str), u64>,
+    /// Patrols by policy and completeness.
+    pub patrols: BTreeMap<(String, bool), u64>,
+    /// Duration of the last patrol, by policy.
+    pub patrol_seconds: BTreeMap<String, u64>,
+    /// Open tickets deleted by others.
+    pub tickets_deleted_open: u64,
+    /// Statuses that others edited and that were put back.
+    pub statuses_restored: u64,
+}
+
+impl Counters {
+    pub(super) fn transition(
+        &mut self,
+        policy: &str,
+        severity: Severity,
+        reason: &str,
+        resolution: Option<Resolution>,
+    ) {
+        let policy = policy.to_owned();
+        match (reason, resolution) {
+            ("Opened", _) => *self.opened.entry((policy, severity)).or_default() += 1,
+            ("Reopened", _) => *self.reopened.entry(policy).or_default() += 1,
+            ("SLABreached", _) => *self.breached.entry((policy, severity)).or_default() += 1,
+            ("Resolved", Some(how)) => {
+                *self.resolved.entry((policy, severity, how)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn write(&mut self, write: TicketWrite, result: &WriteResult) {
+        let op = match write {
+            TicketWrite::Create => "create",
+            TicketWrite::Status => "status",
+            TicketWrite::Labels => "labels",
+            TicketWrite::Delete => "delete",
+            TicketWrite::Read => "read",
+        };
+        let result = match result {
+            WriteResult::Done(_) => "Done",
+            WriteResult::Exists(_) => "AlreadyExists",
+            WriteResult::Conflict => "Conflict",
+            WriteResult::NotFound => "NotFound",
+            WriteResult::Refused(why) => why.as_str(),
+            WriteResult::Throttled(_) => "Throttled",
+            WriteResult::Failed => "Failed",
+        };
+        *self.writes.entry((op, result)).or_default() += 1;
+    }
+
+    pub(super) fn told(&mut self, receiver: &str, reason: AlertReason) {
+        *self
+            .delivered
+            .entry((receiver.to_owned(), reason))
+            .or_default() += 1;
+    }
+
+    pub(super) fn delivery(&mut self, receiver: &str, class: DeliveryClass) {
+        *self
+            .requests
+            .entry((receiver.to_owned(), class.as_str()))
+            .or_default() += 1;
+    }
+
+    pub(super) fn patrol(&mut self, policy: &str, complete: bool, took: Span) {
+        *self
+            .patrols
+            .entry((policy.to_owned(), complete))
+            .or_default() += 1;
+        self.patrol_seconds
+            .insert(policy.to_owned(), took.as_secs());
+    }
+}
+
+/// The state of the engine in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Whether this process leads.
+    pub leading: bool,
+    /// Tickets by policy, severity and phase.
+    pub tickets: BTreeMap<(String, Severity, Phase), u64>,
+    /// Begin of the oldest open episode, by policy and severity.
+    pub oldest_open: BTreeMap<(String, Severity), Time>,
+    /// Open tickets past their due time, by policy and severity.
+    pub overdue_tickets: BTreeMap<(String, Severity), u64>,
+    /// Ticket writes that wait.
+    pub writes_waiting: u64,
+    /// Findings counted in aggregate tickets.
+    pub overflowed: u64,
+    /// Last complete patrol by policy.
+    pub last_complete_patrol: BTreeMap<String, Option<Time>>,
+    /// Policies whose patrol is overdue.
+    pub overdue_policies: Vec<String>,
+    /// Subjects of the last patrol by policy: passed, failed, not applicable, unknown.
+    pub subjects: BTreeMap<String, [u64; 4]>,
+    /// Receivers.
+    pub receivers: Vec<ReceiverSnapshot>,
+    /// Kinds: objects held, whether they can be seen, and when they last spoke.
+    pub kinds: BTreeMap<Kind, (u64, bool, Option<Time>)>,
+    /// Counters.
+    pub counters: Counters,
+}
+
+/// A receiver in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceiverSnapshot {
+    /// Name.
+    pub name: String,
+    /// Whether the last try succeeded; `None` before the first.
+    pub ready: Option<bool>,
+    /// Whether the circuit is open.
+    pub circuit_open: bool,
+    /// Tellings that are due.
+    pub pending: u64,
+    /// Since when the oldest of them is due.
+    pub oldest_pending: Option<Time>,
+    /// Last success.
+    pub last_success: Option<Time>,
+}
+
+impl Patrol {
+    /// The state in numbers.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut out = Snapshot {
+            leading: self.leading,
+            writes_waiting: count(self.tickets.queued()),
+            overflowed: count(self.overflow.waiting()),
+            counters: self.counters.clone(),
+            ..Snapshot::default()
+        };
+        for (_, ticket, status) in self.tickets.iter() {
+            let policy = ticket.spec.finding.policy.clone();
+            let severity = status.severity.unwrap_or(Severity::Medium);
+            *out.tickets
+                .entry((policy.clone(), severity, status.phase))
+                .or_default() += 1;
+            if status.phase == Phase::Resolved {
+                continue;
+            }
+            let key = (policy, severity);
+            if status.episode.breached_at.is_some() {
+                *out.overdue_tickets.entry(key.clone()).or_default() += 1;
+            }
+            if let Some(opened) = status.episode.opened_at {
+                let oldest = out.oldest_open.entry(key).or_insert(opened);
+                *oldest = (*oldest).min(opened);
+            }
+        }
+        for (name, state) in &self.policies {
+            out.last_complete_patrol
+                .insert(name.to_string(), state.status.last_complete_patrol_at);
+            if let Some(last) = &state.status.last_patrol {
+                let s = last.subjects;
+                out.subjects.insert(
+                    name.to_string(),
+                    [s.passed, s.failed, s.not_applicable, s.unknown],
+                );
+            }
+        }
+        out.overdue_policies = self
+            .own
+            .overdue
+            .iter()
+            .filter(|(_, since)| since.is_some())
+            .map(|(name, _): (&Sym, _)| name.to_string())
+            .collect();
+        out.receivers = self
+            .receivers
+            .values()
+            .map(|r| ReceiverSnapshot {
+                name: r.target.name.clone(),
+                ready: match (r.trouble, r.last_success) {
+                    (Some(_), _) => Some(false),
+                    (None, Some(_)) => Some(true),
+                    (None, None) => None,
+                },
+                circuit_open: r.failures >= CIRCUIT,
+                pending: count(r.pending),
+                oldest_pending: r.oldest_pending,
+                last_success: r.last_success,
+            })
+            .collect();
+        for kind in Kind::ALL {
+            let sight = self.inventory.sight(kind);
+            out.kinds.insert(
+                kind,
+                (
+                    count(self.inventory.count(kind)),
+                    sight.blindness().is_none(),
+                    sight.heard_at(),
+                ),
+            );
+        }
+        out
+    }
+
+    /// Whether every kind that some rule reads was listed once: ready to serve.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        [Kind::PatrolPolicy, Kind::AlertReceiver, Kind::Ticket]
+            .into_iter()
+            .all(|kind| self.knows_all(kind))
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,417 @@
+//! The life of a ticket: what its state becomes, given what is known of its subject.
+//!
+//! Only positive evidence resolves (alerting.md T4 to T11). A missing right, a partial
+//! list, a stale watch or a kind that is gone changes nothing but the condition Verified.
+
+use patrol_api::condition::{self, Said};
+use patrol_api::policy::BySeverity;
+use patrol_api::ticket::{Affected, Evidence, HistoryEntry, TicketStatus, limits};
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{AlertReason, Party, Phase, Resolution, Severity};
+
+use super::text;
+use crate::check::Judgement;
+
+/// Who writes history entries.
+const ACTOR: &str = "kube-patrol";
+/// A gap that comes back within this time keeps the clock of its due time.
+const SAME_GAP: Span = Span::hours(24);
+
+/// What is known of a ticket's subject.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Assessment {
+    /// The finding holds.
+    Failing(Box<Standing>),
+    /// Seen passing; `fresh` when every kind the check reads spoke lately.
+    Passing {
+        /// Whether it counts as evidence.
+        fresh: bool,
+    },
+    /// Seen without live pods; `fresh` as above.
+    NoLivePods {
+        /// Whether it counts as evidence.
+        fresh: bool,
+    },
+    /// The subject is gone by a delete event or a complete list.
+    Gone,
+    /// The policy is gone.
+    PolicyRemoved,
+    /// The policy no longer covers the subject, or the rule no longer applies to it.
+    OutOfScope,
+    /// The check was switched off.
+    CheckDisabled,
+    /// Cannot be known now, and why: nothing changes.
+    Unknown(String),
+    /// Nothing is asked now (suspended or broken policy, subject on its way out).
+    Hold,
+}
+
+/// A finding that holds, with all that a ticket says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Severity.
+    pub severity: Severity,
+    /// Party.
+    pub party: Party,
+    /// Title of the check.
+    pub title: String,
+    /// What was seen.
+    pub judgement: Judgement,
+    /// How to fix it.
+    pub remediation: String,
+}
+
+/// What a policy says about the life of its tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifeRules {
+    /// Time to the due time, by severity.
+    pub sla: BySeverity,
+    /// How long a subject must stay clean.
+    pub clear_after: Span,
+}
+
+/// What happened in a step of a life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The transition, if there was one: its reason.
+    pub transition: Option<&'static str>,
+    /// Look again at this time even if nothing else changes.
+    pub look_again: Option<Time>,
+}
+
+/// The status of a ticket that opens now.
+#[must_use]
+pub fn open(standing: &Standing, rules: &LifeRules, now: Time) -> TicketStatus {
+    let mut status = TicketStatus {
+        first_opened_at: Some(now),
+        alert_reason: Some(AlertReason::Opened),
+        ..TicketStatus::default()
+    };
+    status.episode.opened_at = Some(now);
+    status.episode.sla_start = Some(now);
+    describe(&mut status, standing, now);
+    status.episode.due_at = due(rules, standing.severity, now);
+    push_history(&mut status, None, Phase::Open, "Opened", now);
+    conditions(&mut status, None, now);
+    status
+}
+
+/// One step of a life. `clean_since` is since when the subject is seen clean; it lives in
+/// memory only, so a restart merely waits again.
+pub fn advance(
+    status: &mut TicketStatus,
+    clean_since: &mut Option<Time>,
+    assessment: &Assessment,
+    rules: &LifeRules,
+    now: Time,
+) -> Change {
+    if status.phase == Phase::Resolved {
+        return advance_resolved(status, clean_since, assessment, rules, now);
+    }
+    let mut change = Change::default();
+    match assessment {
+        Assessment::Failing(standing) => {
+            *clean_since = None;
+            change.transition = still_failing(status, standing, rules, now);
+            conditions(status, None, now);
+        }
+        Assessment::Passing { fresh } => {
+            clearing(
+                status,
+                clean_since,
+                *fresh,
+                Resolution::Fixed,
+                rules,
+                now,
+                &mut change,
+            );
+        }
+        Assessment::NoLivePods { fresh } => {
+            clearing(
+                status,
+                clean_since,
+                *fresh,
+                Resolution::NoLivePods,
+                rules,
+                now,
+                &mut change,
+            );
+        }
+        Assessment::Gone => resolve(status, Resolution::SubjectGone, now, &mut change),
+        Assessment::PolicyRemoved => resolve(status, Resolution::PolicyRemoved, now, &mut change),
+        Assessment::OutOfScope => resolve(status, Resolution::OutOfScope, now, &mut change),
+        Assessment::CheckDisabled => resolve(status, Resolution::CheckDisabled, now, &mut change),
+        Assessment::Unknown(why) => {
+            *clean_since = None;
+            conditions(status, Some(why), now);
+        }
+        Assessment::Hold => *clean_since = None,
+    }
+    if status.phase != Phase::Resolved {
+        breach(status, now, &mut change);
+    }
+    change
+}
+
+fn advance_resolved(
+    status: &mut TicketStatus,
+    clean_since: &mut Option<Time>,
+    assessment: &Assessment,
+    rules: &LifeRules,
+    now: Time,
+) -> Change {
+    *clean_since = None;
+    let Assessment::Failing(standing) = assessment else {
+        return Change::default();
+    };
+    let ended = status.episode.resolved_at.unwrap_or(now);
+    let start = match status.episode.sla_start {
+        Some(start) if now.since(ended) <= SAME_GAP => start,
+        _ => now,
+    };
+    let before = status.phase;
+    status.phase = Phase::Open;
+    status.episode = patrol_api::ticket::Episode {
+        n: status.episode.n.saturating_add(1),
+        opened_at: Some(now),
+        sla_start: Some(start),
+        ..patrol_api::ticket::Episode::default()
+    };
+    status.recurrences = status.recurrences.saturating_add(1);
+    describe(status, standing, now);
+    status.episode.due_at = due(rules, standing.severity, start);
+    edge(status, AlertReason::Reopened);
+    push_history(status, Some(before), Phase::Open, "Reopened", now);
+    conditions(status, None, now);
+    let mut change = Change {
+        transition: Some("Reopened"),
+        look_again: None,
+    };
+    breach(status, now, &mut change);
+    change
+}
+
+fn still_failing(
+    status: &mut TicketStatus,
+    standing: &Standing,
+    rules: &LifeRules,
+    now: Time,
+) -> Option<&'static str> {
+    let before = status.severity;
+    let changed = describe(status, standing, now);
+    if changed {
+        status.last_seen_at = Some(now);
+    }
+    match before {
+        Some(before) if before < standing.severity => {
+            // Raised: due earlier, never later, and everyone told hears of it (T18).
+            let start = status.episode.sla_start.unwrap_or(now);
+            status.episode.due_at =
+                match (status.episode.due_at, due(rules, standing.severity, start)) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            edge(status, AlertReason::SeverityRaised);
+            push_history(
+                status,
+                Some(Phase::Open),
+                Phase::Open,
+                "SeverityRaised",
+                now,
+            );
+            Some("SeverityRaised")
+        }
+        _ => None,
+    }
+}
+
+/// Writes what is seen into the status. Returns whether anything but times changed, so
+/// that an unchanged finding costs no write.
+fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) -> bool {
+    let j = &standing.judgement;
+    let evidence = Evidence {
+        verdict_at: status.evidence.verdict_at,
+        affected: Affected {
+            count: u64::from(j.affected.count),
+            total: u64::from(j.affected.total),
+            sample: text::cut_list(&j.affected.sample, limits::SAMPLE, limits::SAMPLE_NAME),
+        },
+        reasons: text::cut_list(
+            &j.reasons.iter().map(|r| r.as_str()).collect::<Vec<_>>(),
+            limits::REASONS,
+            limits::REASON,
+        ),
+        paths: text::cut_list(&j.paths, limits::PATHS, limits::PATH),
+    };
+    let title = text::cut(&standing.title, limits::TITLE);
+    let message = text::sentence(&j.message);
+    let remediation = text::sentence(&standing.remediation);
+    let same = status.severity == Some(standing.severity)
+        && status.party == Some(standing.party)
+        && status.title == title
+        && status.message == message
+        && status.remediation == remediation
+        && status.evidence == evidence;
+    if same {
+        return false;
+    }
+    status.severity = Some(standing.severity);
+    status.party = Some(standing.party);
+    status.title = title;
+    status.message = message;
+    status.remediation = remediation;
+    status.evidence = evidence;
+    status.evidence.verdict_at = Some(now);
+    status.last_seen_at = Some(now);
+    true
+}
+
+fn clearing(
+    status: &mut TicketStatus,
+    clean_since: &mut Option<Time>,
+    fresh: bool,
+    resolution: Resolution,
+    rules: &LifeRules,
+    now: Time,
+    change: &mut Change,
+) {
+    if !fresh {
+        // Old news is no evidence: the wait begins again with fresh news.
+        *clean_since = None;
+        change.look_again = Some(now.plus(Span::seconds(10)));
+        return;
+    }
+    conditions(status, None, now);
+    // A clock that was set back must not make the wait longer.
+    let since = clean_since.filter(|since| *since <= now).unwrap_or(now);
+    *clean_since = Some(since);
+    let clear_at = since.plus(rules.clear_after);
+    if now >= clear_at {
+        status.episode.first_clean_at = Some(since);
+        resolve(status, resolution, now, change);
+    } else {
+        change.look_again = Some(clear_at);
+    }
+}
+
+fn resolve(status: &mut TicketStatus, resolution: Resolution, now: Time, change: &mut Change) {
+    let before = status.phase;
+    status.phase = Phase::Resolved;
+    status.episode.resolved_at = Some(now);
+    status.episode.resolution = Some(resolution);
+    push_history(
+        status,
+        Some(before),
+        Phase::Resolved,
+        resolution.as_str(),
+        now,
+    );
+    conditions(status, None, now);
+    change.transition = Some("Resolved");
+    change.look_again = None;
+}
+
+fn breach(status: &mut TicketStatus, now: Time, change: &mut Change) {
+    let Some(due) = status.episode.due_at else {
+        return;
+    };
+    if status.episode.breached_at.is_some() {
+        return;
+    }
+    if now >= due {
+        status.episode.breached_at = Some(now);
+        edge(status, AlertReason::SLABreached);
+        push_history(status, Some(status.phase), status.phase, "SLABreached", now);
+        change.transition = change.transition.or(Some("SLABreached"));
+    } else {
+        change.look_again = Some(change.look_again.map_or(due, |at| at.min(due)));
+    }
+}
+
+fn edge(status: &mut TicketStatus, reason: AlertReason) {
+    status.alert_seq = status.alert_seq.saturating_add(1);
+    status.alert_reason = Some(reason);
+}
+
+fn due(rules: &LifeRules, severity: Severity, start: Time) -> Option<Time> {
+    rules.sla.get(severity).map(|span| start.plus(span))
+}
+
+/// Adds a history entry to the ring.
+pub fn push_history(
+    status: &mut TicketStatus,
+    from: Option<Phase>,
+    to: Phase,
+    reason: &str,
+    now: Time,
+) {
+    status.history.push(HistoryEntry {
+        at: now,
+        from,
+        to,
+        reason: text::cut(reason, limits::REASON),
+        actor: ACTOR.to_owned(),
+    });
+    let extra = status.history.len().saturating_sub(limits::HISTORY);
+    status.history.drain(..extra);
+}
+
+/// Conditions follow from the rest; `unknown` says why the subject cannot be verified.
+fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: Time) {
+    let resolved = status.phase == Phase::Resolved;
+    let reason = match (resolved, status.episode.resolution) {
+        (true, Some(resolution)) => resolution.as_str(),
+        (true, None) => Phase::Resolved.as_str(),
+        (false, _) => status.phase.as_str(),
+    };
+    condition::set(
+        &mut status.conditions,
+        &Said {
+            kind: "Resolved",
+            status: Some(resolved),
+            reason,
+            message: "",
+            generation: None,
+        },
+        now,
+    );
+    let (verified, reason, message) = match unknown {
+        Some(why) => (None, "Unverifiable", why),
+        None => (Some(true), "Inspected", ""),
+    };
+    condition::set(
+        &mut status.conditions,
+        &Said {
+            kind: "Verified",
+            status: verified,
+            reason,
+            message,
+            generation: None,
+        },
+        now,
+    );
+}
+
+/// Whether a stored status contradicts itself, so that someone else must have written it:
+/// a phase Resolved without the record of a resolution, or the reverse.
+#[must_use]
+pub fn is_forged(status: &TicketStatus) -> bool {
+    let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
+    let last = status.history.last().map(|h| h.to);
+    (status.phase == Phase::Resolved) != ended
+        || last.is_some_and(|to| (to == Phase::Resolved) != (status.phase == Phase::Resolved))
+}
+
+/// Puts a forged status right in place: same episode, same counters.
+pub fn mend(status: &mut TicketStatus, now: Time) {
+    let resolved_last = status.history.last().map(|h| h.to) == Some(Phase::Resolved);
+    let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
+    if resolved_last && ended {
+        status.phase = Phase::Resolved;
+    } else {
+        status.phase = Phase::Open;
+        status.episode.resolved_at = None;
+        status.episode.resolution = None;
+    }
+    conditions(status, None, now);
+}
