@@ -69,13 +69,16 @@ fn tidy(mut crd: CustomResourceDefinition, short_name: bool) -> CustomResourceDe
     crd
 }
 
-/// Makes a node say one thing once: absent is the only way to say nothing (no `null`), and an object whose fields all
+/// Makes a node say one thing once, in one line: absent is the only way to say nothing (no `null`), and an object whose fields all
 /// have defaults has the default `{}`, so that each default is written in one place.
 fn tidy_node(node: &mut JSONSchemaProps) {
     if node.nullable.take().is_some()
         && let Some(words) = &mut node.enum_
     {
         words.retain(|word| !word.0.is_null());
+    }
+    if let Some(description) = &mut node.description {
+        *description = description.replace('\n', " ");
     }
     for child in node.properties.iter_mut().flat_map(BTreeMap::values_mut) {
         tidy_node(child);
@@ -116,7 +119,7 @@ fn reserve_name(root: &mut JSONSchemaProps) {
     root.x_kubernetes_validations
         .get_or_insert_default()
         .push(ValidationRule {
-            rule: format!("self.metadata.name != '{COVERAGE_POLICY}'"),
+            rule: format!("!has(self.metadata.name) || self.metadata.name != '{COVERAGE_POLICY}'"),
             message: Some(format!(
                 "{COVERAGE_POLICY} is reserved for the always-on coverage checks"
             )),

@@ -10,4 +10,5 @@ mod schema;
 mod span;
 pub mod ticket;
 pub mod time;
+pub mod validate;
 pub mod words;

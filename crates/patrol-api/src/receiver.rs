@@ -11,17 +11,12 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Rule, rules};
+use crate::schema::{Rule, rules, webhook_rules};
 use crate::time::Time;
 
 const RECEIVER: &[Rule<'_>] = &[(
     "has(self.webhook)",
     "exactly one kind of receiver must be set: webhook",
-)];
-
-const WEBHOOK: &[Rule<'_>] = &[(
-    "has(self.url) != has(self.urlFrom)",
-    "exactly one of url and urlFrom must be set",
 )];
 
 /// An endpoint that is told about tickets.
@@ -227,7 +222,7 @@ impl WebhookFormat {
 /// A webhook endpoint; exactly one of url and urlFrom is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline, extend("x-kubernetes-validations" = rules(WEBHOOK)))]
+#[schemars(inline, extend("x-kubernetes-validations" = webhook_rules()))]
 pub struct WebhookSpec {
     /// An http or https address that is no secret. No default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,7 +237,7 @@ pub struct WebhookSpec {
     /// Format of the body: patrol/v1. Default patrol/v1.
     #[serde(default)]
     pub format: WebhookFormat,
-    /// Secrets of the operator's namespace each of whose keys is sent as a header. Default none.
+    /// Headers whose values are read from Secrets in the operator's namespace. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub headers_from: Vec<HeaderFrom>,

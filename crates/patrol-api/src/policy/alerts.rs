@@ -25,7 +25,7 @@ pub struct Alerts {
     #[serde(deserialize_with = "read_repeat")]
     #[schemars(schema_with = "crate::schema::repeat")]
     pub repeat: BySeverity,
-    /// What makes one message of several tickets: check, namespace, severity, party or policy. Default check.
+    /// What makes one message of several tickets: check, requirement, namespace, severity, party. Default check.
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub group_by: Vec<GroupKey>,
     /// How long the first message of a group waits for more tickets. Default 30s.

@@ -173,6 +173,7 @@ pub struct WebhookRef {
     pub covers: WebhookRule,
     /// What must happen while the webhook does not answer: Fail or Ignore. Default either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::failure_policy")]
     pub failure_policy: Option<FailurePolicy>,
 }
 

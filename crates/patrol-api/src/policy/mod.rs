@@ -74,6 +74,7 @@ pub type Parameters = BTreeMap<String, Vec<String>>;
     kind = "PatrolPolicy",
     plural = "patrolpolicies",
     shortname = "patrol",
+    shortname = "ppol",
     category = "patrol",
     status = "PatrolPolicyStatus",
     derive = "PartialEq",

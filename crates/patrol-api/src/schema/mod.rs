@@ -16,6 +16,22 @@ pub(crate) use text::*;
 /// One validation rule: a CEL expression over `self` and the sentence shown when it is false.
 pub(crate) type Rule<'a> = (&'a str, &'a str);
 
+/// The `x-kubernetes-validations` of a webhook. The address is judged from outside, naming its path, because a server
+/// quotes the value a rule stands on, and an address may hold a password.
+pub(crate) fn webhook_rules() -> Value {
+    json!([
+        {
+            "rule": "has(self.url) != has(self.urlFrom)",
+            "message": "exactly one of url and urlFrom must be set",
+        },
+        {
+            "rule": "!has(self.url) || self.url.matches('^https?://[^/?#@ ]+([/?#][^ ]*)?$')",
+            "message": "must be an http or https address with a host and without user and password",
+            "fieldPath": ".url",
+        },
+    ])
+}
+
 /// The value of `x-kubernetes-validations`.
 pub(crate) fn rules(rules: &[Rule<'_>]) -> Value {
     rules
