@@ -1,6 +1,13 @@
 //! The objects in `tests/bad-objects` and `tests/good-objects` at the root of the repository, judged offline.
 //! The same files are given to a real API server elsewhere; the sentences must be the same.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must fail"
+)]
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 

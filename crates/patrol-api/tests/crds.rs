@@ -1,6 +1,13 @@
 //! The definitions in `crds/` are the ones the types say, and kubectl can explain every field of them.
 //! `UPDATE=1 cargo test -p patrol-api` writes the files anew.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must fail"
+)]
+
 use std::path::PathBuf;
 
 use patrol_api::crd::{crds, manifest};
