@@ -1,6 +1,7 @@
 //! The tasks of the repository, `cargo xtask TASK`. This file only reads the command
 //! line: each task has a module of its own.
 
+mod bench;
 mod cluster;
 
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ struct Cli {
 enum Task {
     /// Raise a real control plane on this machine and print its kubeconfig
     Cluster(cluster::Args),
+    /// Measure memory, speed and size
+    Bench(bench::Args),
 }
 
 /// What went wrong, for people.
@@ -27,6 +30,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Cluster(args) => cluster::run(&args),
+        Task::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,153 @@
+//! Memory and CPU of the store: decode from JSON, keep, relist, judge everything again.
+
+use std::process::Command;
+use std::time::Instant;
+
+use patrol_api::policy::PatrolPolicy;
+use patrol_api::time::Time;
+use patrol_core::check::{Origin, OwnState};
+use patrol_core::facts::{Observed, decode};
+use patrol_core::inspect::{Inspector, inspect};
+use patrol_core::inventory::Inventory;
+use patrol_core::kind::Kind;
+use patrol_core::rule::{Rulebook, compile};
+use patrol_core::sym::Sym;
+
+use super::pods;
+use crate::Failure;
+
+const NOW: i64 = 1_795_600_000;
+
+/// Measures every size in a process of its own, so that sizes do not share memory.
+pub fn run(sizes: &[usize]) -> Result<(), Failure> {
+    println!(
+        "{:>8} {:>10} {:>10} {:>10} {:>12} {:>12} {:>14} {:>14}",
+        "pods", "JSON B/pod", "RSS MiB", "B/pod", "relist MiB", "decode us", "decode+store us", "re-judge ms"
+    );
+    for size in sizes {
+        let status = Command::new(std::env::current_exe()?)
+            .args(["bench", "--child", &size.to_string()])
+            .status()?;
+        if !status.success() {
+            return Err(format!("the measurement of {size} pods failed").into());
+        }
+    }
+    Ok(())
+}
+
+/// Measures one size.
+pub fn measure(count: usize) -> Result<(), Failure> {
+    let mut inventory = Inventory::new();
+    for kind in Kind::ALL {
+        inventory.relist_started(kind);
+    }
+    let before = resident()?;
+    let first = fill(&mut inventory, count)?;
+    for kind in Kind::ALL {
+        inventory.relist_finished(kind);
+        inventory.sight_mut(kind).heard(Time::from_unix(NOW));
+    }
+    let after = resident()?;
+    inventory.relist_started(Kind::Pod);
+    fill(&mut inventory, count)?;
+    inventory.relist_finished(Kind::Pod);
+    let relisted = resident()?;
+    let judged = judge(&inventory)?;
+    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+    println!(
+        "{count:>8} {:>10} {:>10.1} {:>10} {:>12.1} {:>12.1} {:>14.1} {:>14.1}",
+        first.bytes / count,
+        mib(after),
+        after.saturating_sub(before) / count as u64,
+        mib(relisted),
+        first.decode.as_secs_f64() * 1e6 / count as f64,
+        first.total.as_secs_f64() * 1e6 / count as f64,
+        judged.as_secs_f64() * 1e3,
+    );
+    Ok(())
+}
+
+struct Filled {
+    bytes: usize,
+    decode: std::time::Duration,
+    total: std::time::Duration,
+}
+
+fn fill(inventory: &mut Inventory, count: usize) -> Result<Filled, Failure> {
+    let mut json = String::with_capacity(16_384);
+    let mut filled = Filled {
+        bytes: 0,
+        decode: std::time::Duration::ZERO,
+        total: std::time::Duration::ZERO,
+    };
+    for w in 0..count.div_ceil(pods::PER_WORKLOAD) {
+        let (ns, rs) = (pods::namespace(w), pods::replica_set(w));
+        let owner = format!(
+            r#"{{"metadata":{{"name":"{rs}","namespace":"{ns}","ownerReferences":[{{"apiVersion":"apps/v1","kind":"Deployment","name":"web-{w:05}","uid":"","controller":true}}]}},"spec":{{"replicas":3}}}}"#
+        );
+        inventory.upsert(decode(Kind::ReplicaSet, owner.as_bytes())?);
+        let top = format!(r#"{{"metadata":{{"name":"web-{w:05}","namespace":"{ns}"}},"spec":{{"replicas":3}}}}"#);
+        inventory.upsert(decode(Kind::Deployment, top.as_bytes())?);
+    }
+    for i in 0..count {
+        pods::write(&mut json, i);
+        filled.bytes += json.len();
+        let start = Instant::now();
+        let seen: Observed = decode(Kind::Pod, json.as_bytes())?;
+        filled.decode += start.elapsed();
+        inventory.upsert(seen);
+        filled.total += start.elapsed();
+    }
+    Ok(filled)
+}
+
+fn judge(inventory: &Inventory) -> Result<std::time::Duration, Failure> {
+    let policy: PatrolPolicy = serde_json::from_value(serde_json::json!({
+        "apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy", "metadata": {"name": "bench"},
+        "spec": {"checks": [{"name": "aegis", "sidecar": {"images": ["security/aegis*"]}}]}
+    }))?;
+    let catalogue = patrol_checks::CATALOGUE;
+    let rules = compile(&policy, &catalogue, Time::from_unix(NOW))
+        .map_err(|problems| format!("{problems:?}"))?;
+    let mut rulebook = Rulebook::default();
+    rulebook.policies.insert(Sym::new("bench"), rules);
+    let own = OwnState::default();
+    let inspector = Inspector {
+        catalogue: &catalogue,
+        inventory,
+        rulebook: &rulebook,
+        origin: Origin::Cluster,
+        own: &own,
+        now: Time::from_unix(NOW),
+    };
+    let mut best = std::time::Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let inspection = inspect(&inspector, rulebook.rules_of("bench").iter());
+        if inspection.results.is_empty() {
+            return Err("nothing was judged".into());
+        }
+        best = best.min(start.elapsed());
+    }
+    Ok(best)
+}
+
+/// Resident memory of this process in bytes.
+pub fn resident() -> Result<u64, Failure> {
+    resident_of("self")
+}
+
+/// Resident memory of a process in bytes.
+pub fn resident_of(process: &str) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmRSS:"))
+        .ok_or("no VmRSS in /proc")?;
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .ok_or("VmRSS without a number")?
+        .parse()?;
+    Ok(kib * 1024)
+}
