@@ -169,14 +169,20 @@ pub fn is_live(deleting: bool, phase: PodPhase) -> bool {
     !deleting && !matches!(phase, PodPhase::Succeeded | PodPhase::Failed)
 }
 
+impl Container {
+    /// Whether it keeps running beside the others: regular and native ones, and any that
+    /// the platform marks (checks.md 4.1). Plain init and ephemeral ones never count.
+    #[must_use]
+    pub fn can_be_sidecar(&self) -> bool {
+        matches!(self.role, Role::Regular | Role::Native)
+            || (self.sidecar_env && self.role != Role::Ephemeral)
+    }
+}
+
 impl PodShape {
-    /// Containers that can be a sidecar: regular and native ones, and any that the
-    /// platform marks (checks.md 4.1). Plain init and ephemeral ones never count.
+    /// Containers that can be a sidecar.
     pub fn candidates(&self) -> impl Iterator<Item = &Container> {
-        self.containers.iter().filter(|c| {
-            matches!(c.role, Role::Regular | Role::Native)
-                || (c.sidecar_env && c.role != Role::Ephemeral)
-        })
+        self.containers.iter().filter(|c| c.can_be_sidecar())
     }
 }
 

@@ -156,7 +156,13 @@ impl SidecarRule {
     /// The container that satisfies the requirement, if any.
     #[must_use]
     pub fn find<'a>(&self, shape: &'a PodShape) -> Option<&'a Container> {
-        shape.candidates().find(|c| {
+        self.find_in(&shape.containers)
+    }
+
+    /// The one of these containers that satisfies the requirement, if any.
+    #[must_use]
+    pub fn find_in<'a>(&self, containers: &'a [Container]) -> Option<&'a Container> {
+        containers.iter().filter(|c| c.can_be_sidecar()).find(|c| {
             self.is_in_position(c)
                 && self.container.as_ref().is_none_or(|g| g.matches(&c.name))
                 && self.images.matches(&c.image)
