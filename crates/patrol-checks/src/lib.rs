@@ -1,7 +1,17 @@
 //! The catalogue: one check, one file, plus the built-in baselines. Checks are pure
 //! functions over facts; nothing here does I/O, reads a clock or writes anything.
 
+mod agent_version_mismatch;
 mod baselines;
+mod injector;
+mod injector_unhealthy;
+mod pod_sets;
+mod sidecar_injection_opted_out;
+mod sidecar_missing;
+mod sidecar_not_injectable;
+mod sidecar_not_ready;
+mod stale_injection;
+mod stand_in;
 
 use patrol_core::check::Check;
 use patrol_core::rule::Catalogue;
@@ -14,4 +24,11 @@ pub const CATALOGUE: Catalogue = Catalogue {
 };
 
 /// Sorted by id: the order of the docs and of every listing.
-const CHECKS: &[&dyn Check] = &[];
+const CHECKS: &[&dyn Check] = &[
+    &agent_version_mismatch::AgentVersionMismatch,
+    &injector_unhealthy::InjectorUnhealthy,
+    &sidecar_injection_opted_out::SidecarInjectionOptedOut,
+    &sidecar_missing::SidecarMissing,
+    &sidecar_not_injectable::SidecarNotInjectable,
+    &sidecar_not_ready::SidecarNotReady,
+];

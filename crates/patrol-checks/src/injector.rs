@@ -1,0 +1,519 @@
+//! The injectors we know (checks.md 4.1.3): what switches each of them on and off, what it
+//! never covers, and which webhook speaks for it. Only markers of an injector that adds
+//! the required sidecar count for a rule. Never judges.
+
+use patrol_core::check::{Origin, View};
+use patrol_core::facts::{Labels, Namespace, PodShape, Webhook, namespace_label};
+use patrol_core::kind::Kind;
+use patrol_core::rule::SidecarRule;
+use patrol_core::sym::Sym;
+
+use crate::pod_sets::Case;
+
+/// An injector we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Injector {
+    Istio,
+    Linkerd,
+    Vault,
+    Kruise,
+    Datadog,
+}
+
+/// What is fixed about an injector.
+struct Traits {
+    injector: Injector,
+    /// Name of the container it adds; empty where objects of the user decide.
+    container: &'static str,
+    /// An image of that container.
+    image: &'static str,
+    /// A part of the name of its webhook configuration.
+    webhook: &'static str,
+    /// It skips pods on the host's network.
+    skips_host_network: bool,
+    /// Namespaces it never touches.
+    ignores: &'static [&'static str],
+}
+
+const KNOWN: [Traits; 5] = [
+    Traits {
+        injector: Injector::Istio,
+        container: "istio-proxy",
+        image: "docker.io/istio/proxyv2",
+        webhook: "istio-sidecar-injector",
+        skips_host_network: true,
+        // istio/istio pkg/kube/inject, IgnoredNamespaces.
+        ignores: &[
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            "local-path-storage",
+        ],
+    },
+    Traits {
+        injector: Injector::Linkerd,
+        container: "linkerd-proxy",
+        image: "cr.l5d.io/linkerd/proxy",
+        webhook: "linkerd-proxy-injector",
+        skips_host_network: true,
+        ignores: &[],
+    },
+    Traits {
+        injector: Injector::Vault,
+        container: "vault-agent",
+        image: "docker.io/hashicorp/vault",
+        webhook: "vault-agent-injector",
+        skips_host_network: false,
+        ignores: &[],
+    },
+    Traits {
+        injector: Injector::Kruise,
+        container: "",
+        image: "",
+        webhook: "kruise-mutating-webhook",
+        skips_host_network: false,
+        // openkruise/kruise pkg/control/sidecarcontrol, SidecarIgnoredNamespaces.
+        ignores: &["kube-system", "kube-public"],
+    },
+    Traits {
+        injector: Injector::Datadog,
+        container: "datadog-agent-injected",
+        image: "gcr.io/datadoghq/agent",
+        webhook: "datadog-webhook",
+        skips_host_network: false,
+        ignores: &[],
+    },
+];
+
+/// Where a marker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Pod,
+    Namespace,
+}
+
+/// A label or annotation that switches injection off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// On the pod (or template) or on the namespace.
+    pub place: Place,
+    /// `labels` or `annotations`.
+    pub field: &'static str,
+    /// Its key.
+    pub key: Sym,
+}
+
+/// What the markers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    On,
+    Off(Marker),
+    /// Nothing: whatever the injector's default is.
+    Unset,
+}
+
+/// The injectors that add the sidecar of a rule, as far as we can tell.
+pub(crate) fn injectors_of(view: &View<'_>, rule: &SidecarRule) -> Vec<Injector> {
+    let named = rule.injector.as_ref().and_then(|i| i.webhook.as_deref());
+    KNOWN
+        .iter()
+        .filter(|known| {
+            named.is_some_and(|webhook| webhook.contains(known.webhook))
+                || adds(rule, known)
+                || (known.injector == Injector::Kruise && has_sidecar_set(view, rule))
+        })
+        .map(|known| known.injector)
+        .collect()
+}
+
+/// Whether the rule is about the container an injector adds. A pattern that would match
+/// any container says nothing.
+fn adds(rule: &SidecarRule, known: &Traits) -> bool {
+    const OTHER: &str = "no-such.example/no-such";
+    if known.container.is_empty() {
+        return false;
+    }
+    let by_name = rule
+        .container
+        .as_ref()
+        .is_some_and(|glob| glob.matches(known.container) && !glob.matches(OTHER));
+    let by_image =
+        rule.images.is_given() && rule.images.matches(known.image) && !rule.images.matches(OTHER);
+    by_name || by_image
+}
+
+/// A SidecarSet that adds the required container. Kinds that cannot be seen add nothing:
+/// this only ever turns a failure into something milder.
+fn has_sidecar_set(view: &View<'_>, rule: &SidecarRule) -> bool {
+    view.inventory
+        .sidecar_sets()
+        .any(|(_, set)| rule.find_in(&set.containers).is_some())
+}
+
+/// Why no injector can cover a pod (checks.md, sidecar-not-injectable).
+pub(crate) fn uninjectable(
+    view: &View<'_>,
+    rule: &SidecarRule,
+    namespace: &str,
+    shape: &PodShape,
+) -> Option<&'static str> {
+    let injectors = injectors_of(view, rule);
+    let all = |test: &dyn Fn(&Traits) -> bool| {
+        !injectors.is_empty()
+            && KNOWN
+                .iter()
+                .filter(|known| injectors.contains(&known.injector))
+                .all(test)
+    };
+    let no_token = shape.no_automount && !shape.token_projected;
+    if shape.mirror {
+        Some("mirror-pod")
+    } else if shape.windows {
+        Some("windows")
+    } else if shape.host_network && (injectors.is_empty() || all(&|k| k.skips_host_network)) {
+        Some("host-network")
+    } else if all(&|k| k.ignores.contains(&namespace)) {
+        Some("ignored-namespace")
+    } else if no_token && injectors == [Injector::Linkerd] {
+        Some("no-token")
+    } else {
+        None
+    }
+}
+
+/// What the markers on a namespace and a pod say about the sidecar of a rule. The policy's
+/// own opt-outs replace those we know.
+pub(crate) fn switch(
+    view: &View<'_>,
+    rule: &SidecarRule,
+    namespace: Option<&Namespace>,
+    shape: &PodShape,
+) -> Switch {
+    let custom = rule.injector.as_ref().map_or(&[][..], |i| &i.opt_out);
+    let none = Labels::default();
+    let ns_labels = namespace.map_or(&none, |n| &n.meta.labels);
+    let ns_annotations = namespace.map_or(&none, |n| &n.meta.annotations);
+    for opt_out in custom {
+        let places = [
+            (Place::Pod, "labels", &shape.labels),
+            (Place::Pod, "annotations", &shape.annotations),
+            (Place::Namespace, "labels", ns_labels),
+            (Place::Namespace, "annotations", ns_annotations),
+        ];
+        for (place, field, pairs) in places {
+            if pairs.has(&opt_out.key, &opt_out.value) {
+                return Switch::Off(Marker {
+                    place,
+                    field,
+                    key: opt_out.key.clone(),
+                });
+            }
+        }
+    }
+    let said: Vec<Switch> = injectors_of(view, rule)
+        .into_iter()
+        .map(|injector| match injector {
+            Injector::Istio => istio(ns_labels, shape),
+            Injector::Linkerd => linkerd(ns_labels, ns_annotations, shape),
+            Injector::Vault => vault(shape),
+            Injector::Datadog if shape.labels.get(DATADOG).is_some() => Switch::On,
+            Injector::Datadog | Injector::Kruise => Switch::Unset,
+        })
+        .collect();
+    let off = |s: &Switch| matches!(s, Switch::Off(_)) && custom.is_empty();
+    if said.contains(&Switch::On) {
+        Switch::On
+    } else {
+        said.into_iter().find(off).unwrap_or(Switch::Unset)
+    }
+}
+
+const DATADOG: &str = "agent.datadoghq.com/sidecar";
+
+fn off(place: Place, field: &'static str, key: &str) -> Switch {
+    Switch::Off(Marker {
+        place,
+        field,
+        key: Sym::new(key),
+    })
+}
+
+/// A namespace that is switched off is never asked about its pods; a pod's label beats its
+/// annotation (istio/istio pkg/kube/inject, injectRequired).
+fn istio(namespace: &Labels, shape: &PodShape) -> Switch {
+    const NAMESPACE: &str = "istio-injection";
+    const REVISION: &str = "istio.io/rev";
+    const POD: &str = "sidecar.istio.io/inject";
+    let whole = namespace.get(NAMESPACE).map(Sym::as_str);
+    if whole.is_some_and(|value| value != "enabled") {
+        return off(Place::Namespace, "labels", NAMESPACE);
+    }
+    let own = [
+        ("labels", shape.labels.get(POD)),
+        ("annotations", shape.annotations.get(POD)),
+    ]
+    .into_iter()
+    .find_map(|(field, value)| Some((field, value.filter(|v| !v.is_empty())?)));
+    match own {
+        Some((_, value)) if is_istio_yes(value) => Switch::On,
+        Some((field, _)) => off(Place::Pod, field, POD),
+        None if whole.is_some()
+            || namespace.get(REVISION).is_some()
+            || shape.labels.get(REVISION).is_some() =>
+        {
+            Switch::On
+        }
+        None => Switch::Unset,
+    }
+}
+
+fn is_istio_yes(value: &str) -> bool {
+    ["y", "yes", "true", "on"]
+        .iter()
+        .any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+/// The truth table of linkerd/linkerd2 pkg/inject/report.go: an invalid word anywhere is
+/// off, the pod's word beats the namespace's.
+fn linkerd(labels: &Labels, namespace: &Labels, shape: &PodShape) -> Switch {
+    const INJECT: &str = "linkerd.io/inject";
+    const WEBHOOKS: &str = "config.linkerd.io/admission-webhooks";
+    let word = |pairs: &Labels| match pairs.get(INJECT).map(Sym::as_str) {
+        None | Some("") => None,
+        Some("enabled" | "ingress") => Some(Ok(true)),
+        Some("disabled") => Some(Ok(false)),
+        Some(_) => Some(Err(())),
+    };
+    if labels.has(WEBHOOKS, "disabled") {
+        return off(Place::Namespace, "labels", WEBHOOKS);
+    }
+    match (word(namespace), word(&shape.annotations)) {
+        (Some(Err(())), _) => off(Place::Namespace, "annotations", INJECT),
+        (_, Some(Err(()) | Ok(false))) => off(Place::Pod, "annotations", INJECT),
+        (_, Some(Ok(true))) | (Some(Ok(true)), None) => Switch::On,
+        (Some(Ok(false)), None) => off(Place::Namespace, "annotations", INJECT),
+        (None, None) => Switch::Unset,
+    }
+}
+
+/// `agent-pre-populate-only` leaves an init container alone and no sidecar.
+fn vault(shape: &PodShape) -> Switch {
+    const INJECT: &str = "vault.hashicorp.com/agent-inject";
+    let said = |key| shape.annotations.get(key).map(|value| go_bool(value));
+    if said(VAULT_INIT_ONLY) == Some(Some(true)) {
+        return off(Place::Pod, "annotations", VAULT_INIT_ONLY);
+    }
+    match said(INJECT) {
+        Some(Some(true)) => Switch::On,
+        Some(_) => off(Place::Pod, "annotations", INJECT),
+        None => Switch::Unset,
+    }
+}
+
+/// Vault's switch that leaves out the sidecar.
+pub(crate) const VAULT_INIT_ONLY: &str = "vault.hashicorp.com/agent-pre-populate-only";
+
+/// What Go's `strconv.ParseBool` makes of a text.
+fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a pod carries a mark that its sidecar was injected. Never a proof: anyone can
+/// write it, and another webhook may have taken the container out again.
+pub(crate) fn is_marked_injected(shape: &PodShape) -> bool {
+    const MARKS: [&str; 4] = [
+        "sidecar.istio.io/status",
+        "linkerd.io/proxy-version",
+        "vault.hashicorp.com/agent-inject-status",
+        "kruise.io/sidecarset-injected-list",
+    ];
+    MARKS
+        .iter()
+        .any(|mark| shape.annotations.get(mark).is_some())
+}
+
+/// The webhooks that speak for a rule: those of the configuration it names, else those
+/// known by name. `None`: there is no such configuration.
+pub(crate) fn webhooks_of<'a>(view: &View<'a>, rule: &SidecarRule) -> Option<Vec<&'a Webhook>> {
+    let named = rule.injector.as_ref().and_then(|i| i.webhook.as_deref());
+    let injectors = injectors_of(view, rule);
+    let is_his = |name: &str| match named {
+        Some(webhook) => name == webhook,
+        None => KNOWN
+            .iter()
+            .any(|k| injectors.contains(&k.injector) && name.contains(k.webhook)),
+    };
+    let mut found = false;
+    let webhooks = view
+        .inventory
+        .webhooks(Kind::MutatingWebhookConfiguration)
+        .filter(|(name, _)| is_his(name))
+        .inspect(|_| found = true)
+        .flat_map(|(_, config)| config.webhooks.iter())
+        .filter(|webhook| covers_pods(webhook))
+        .collect();
+    found.then_some(webhooks)
+}
+
+/// Whether a webhook sees the creation of pods.
+pub(crate) fn covers_pods(webhook: &Webhook) -> bool {
+    webhook
+        .rules
+        .iter()
+        .any(|rule| rule.covers("CREATE", "", "pods"))
+}
+
+/// Whether a webhook is asked about a namespace, and there about an object with these
+/// labels.
+pub(crate) fn selects<'a>(
+    webhook: &Webhook,
+    name: &'a str,
+    namespace: Option<&'a Namespace>,
+    labels: &Labels,
+) -> bool {
+    selects_namespace(webhook, name, namespace) && webhook.object_selector.matches(labels)
+}
+
+/// Whether a webhook is asked about anything in a namespace.
+pub(crate) fn selects_namespace<'a>(
+    webhook: &Webhook,
+    name: &'a str,
+    namespace: Option<&'a Namespace>,
+) -> bool {
+    webhook
+        .namespace_selector
+        .matches_with(|key| namespace_label(name, namespace, key))
+}
+
+/// Whether something would add the sidecar to an object that no API server has admitted
+/// yet. `None`: the injectors cannot be seen.
+pub(crate) fn is_added_at_admission(
+    view: &View<'_>,
+    rule: &SidecarRule,
+    namespace: &str,
+    case: &Case<'_>,
+) -> Option<bool> {
+    let fact = view.inventory.namespace(namespace);
+    match switch(view, rule, fact, case.shape) {
+        Switch::On => return Some(true),
+        Switch::Off(_) => return Some(false),
+        Switch::Unset => {}
+    }
+    let set = view.inventory.sidecar_sets().any(|(_, set)| {
+        !set.paused
+            && set.selects(namespace, fact, |key| {
+                case.shape.labels.get(key).map(Sym::as_str)
+            })
+            && rule.find_in(&set.containers).is_some()
+    });
+    if set {
+        return Some(true);
+    }
+    let configurations = Kind::MutatingWebhookConfiguration;
+    if view.inventory.sight(configurations).blindness().is_some() {
+        return None;
+    }
+    let labels = &case.shape.labels;
+    let named = rule.injector.as_ref().is_some_and(|i| i.webhook.is_some());
+    Some(if named {
+        match webhooks_of(view, rule) {
+            Some(webhooks) => webhooks.iter().any(|w| selects(w, namespace, fact, labels)),
+            // Files rarely carry the injector itself; the policy says that there is one.
+            None => view.origin == Origin::Files,
+        }
+    } else {
+        view.inventory
+            .webhooks(configurations)
+            .flat_map(|(_, config)| config.webhooks.iter())
+            .any(|w| covers_pods(w) && selects(w, namespace, fact, labels))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> PodShape {
+        PodShape {
+            labels: Labels::of(labels),
+            annotations: Labels::of(annotations),
+            ..PodShape::default()
+        }
+    }
+
+    fn word(switch: &Switch) -> &'static str {
+        match switch {
+            Switch::On => "on",
+            Switch::Off(m) if m.place == Place::Pod => "off by pod",
+            Switch::Off(_) => "off by namespace",
+            Switch::Unset => "unset",
+        }
+    }
+
+    #[test]
+    fn linkerds_truth_table() {
+        for (namespace, pod, expected) in [
+            ("enabled", "enabled", "on"),
+            ("enabled", "", "on"),
+            ("enabled", "disabled", "off by pod"),
+            ("disabled", "enabled", "on"),
+            ("", "enabled", "on"),
+            ("disabled", "disabled", "off by pod"),
+            ("", "disabled", "off by pod"),
+            ("disabled", "", "off by namespace"),
+            ("", "", "unset"),
+            ("enabled", "ingress", "on"),
+            ("enabled", "true", "off by pod"),
+            ("true", "enabled", "off by namespace"),
+        ] {
+            let key = "linkerd.io/inject";
+            let seen = linkerd(
+                &Labels::default(),
+                &Labels::of(&[(key, namespace)]),
+                &shape(&[], &[(key, pod)]),
+            );
+            assert_eq!(word(&seen), expected, "{namespace:?} {pod:?}");
+        }
+    }
+
+    #[test]
+    fn istios_label_beats_its_annotation_and_a_namespace_that_is_off_beats_both() {
+        let key = "sidecar.istio.io/inject";
+        let enabled = Labels::of(&[("istio-injection", "enabled")]);
+        let disabled = Labels::of(&[("istio-injection", "disabled")]);
+        let revision = Labels::of(&[("istio.io/rev", "1-20")]);
+        let none = Labels::default();
+        let yes = shape(&[(key, "YES")], &[(key, "false")]);
+        let no = shape(&[(key, "false")], &[(key, "true")]);
+        let odd = shape(&[], &[(key, "enabled")]);
+        let plain = shape(&[], &[]);
+        for (namespace, pod, expected) in [
+            (&enabled, &plain, "on"),
+            (&revision, &plain, "on"),
+            (&none, &plain, "unset"),
+            (&none, &yes, "on"),
+            (&enabled, &no, "off by pod"),
+            (&enabled, &odd, "off by pod"),
+            (&disabled, &yes, "off by namespace"),
+        ] {
+            assert_eq!(
+                word(&istio(namespace, pod)),
+                expected,
+                "{namespace:?} {pod:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn vaults_init_only_is_no_sidecar() {
+        let inject = ("vault.hashicorp.com/agent-inject", "true");
+        assert_eq!(word(&vault(&shape(&[], &[inject]))), "on");
+        let init_only = [inject, (VAULT_INIT_ONLY, "true")];
+        assert_eq!(word(&vault(&shape(&[], &init_only))), "off by pod");
+        assert_eq!(word(&vault(&shape(&[], &[]))), "unset");
+    }
+}
