@@ -34,6 +34,7 @@ pub mod control_plane;
 mod error;
 mod folder;
 pub mod http;
+pub mod installed;
 mod keys;
 pub mod operator;
 mod ports;
