@@ -10,8 +10,12 @@ mod sidecar_injection_opted_out;
 mod sidecar_missing;
 mod sidecar_not_injectable;
 mod sidecar_not_ready;
+#[cfg(test)]
+mod sidecar_rows;
 mod stale_injection;
 mod stand_in;
+#[cfg(test)]
+mod testing;
 
 use patrol_core::check::Check;
 use patrol_core::rule::Catalogue;
