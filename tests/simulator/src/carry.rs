@@ -1,0 +1,417 @@
+//! Carries out effects, as unreliably as the run says: late, twice, not at all, or with
+//! the answer lost. What a server refuses by rule is the world's; what fails by chance is
+//! here.
+
+use std::rc::Rc;
+
+use patrol_api::time::Span;
+use patrol_core::effect::Effect;
+use patrol_core::event::{
+    DeliveryClass, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
+};
+use patrol_core::facts::ObjectKey;
+use patrol_core::inventory::{Blindness, Instances};
+use patrol_core::kind::Kind;
+use patrol_core::notice::NoticeTicket;
+
+use crate::book::{Taken, Write, Wrote};
+use crate::invariants;
+use crate::scenario::url;
+use crate::sim::{Occur, Reply, Sim};
+use crate::sink::{Mood, answer};
+use crate::stream::seen;
+
+impl Sim {
+    /// An effect leaves the queue of its process.
+    pub fn dispatch(&mut self, pid: usize, life: u32, effect: &Rc<Effect>) {
+        if self.processes.get(pid).is_none_or(|p| p.life != life) {
+            return; // the process died, and its queue with it
+        }
+        if self.processes.get(pid).is_some_and(|p| p.paused) {
+            let effect = Rc::clone(effect);
+            self.plan(1_000, Occur::Dispatch { pid, life, effect });
+            return;
+        }
+        if self.rng.chance(self.faults.lost) {
+            self.book.count("effects lost");
+            return;
+        }
+        match &**effect {
+            Effect::Send { id, notice, .. } => {
+                let ids =
+                    |tickets: &[NoticeTicket]| tickets.iter().map(|t| t.event_id.clone()).collect();
+                if self.holder != Some(pid) {
+                    let outcome = PartOutcome {
+                        event_ids: ids(&notice.tickets),
+                        class: DeliveryClass::NotLeader,
+                        at: self.wall(),
+                    };
+                    self.answer(pid, life, 5, Event::Delivered(*id, vec![outcome]));
+                    return;
+                }
+                let size = usize::try_from(self.rng.between(1, 6)).unwrap_or(1);
+                let copies = if self.rng.chance(self.faults.twice) {
+                    2
+                } else {
+                    1
+                };
+                for copy in 0..copies {
+                    let after = self.rng.between(5, 200) + copy * 700;
+                    self.plan(
+                        after,
+                        Occur::Part {
+                            pid,
+                            life,
+                            effect: Rc::clone(effect),
+                            done: vec![],
+                            size,
+                            from: 0,
+                            repeated: copy > 0,
+                        },
+                    );
+                }
+            }
+            Effect::Review(kinds) => {
+                let answers = kinds
+                    .iter()
+                    .map(|kind| {
+                        let denied = self.world.denied.contains(kind);
+                        let answer = if denied {
+                            Err(Blindness::Denied("list".into()))
+                        } else {
+                            Ok(())
+                        };
+                        (*kind, answer)
+                    })
+                    .collect();
+                let after = self.rng.between(5, 300);
+                self.answer(pid, life, after, Event::Reviewed(answers));
+            }
+            Effect::Count(crds) => {
+                for (crd, _) in crds.clone() {
+                    self.answer(pid, life, 50, Event::Counted(crd, Instances::AtLeast(0)));
+                }
+            }
+            Effect::Announce(_) | Effect::WakeAt(_) => {}
+            _ => self.dispatch_write(pid, life, effect),
+        }
+    }
+
+    fn dispatch_write(&mut self, pid: usize, life: u32, effect: &Rc<Effect>) {
+        let Some(id) = write_id(effect) else { return };
+        if self.holder != Some(pid) {
+            let refused = WriteResult::Refused(Refusal::NotLeader);
+            self.answer(pid, life, 2, Event::Written(id, refused));
+            return;
+        }
+        let f = self.faults;
+        if let Some(result) = self.failure(effect) {
+            let after = self.rng.between(2, 3_000);
+            self.answer(pid, life, after, Event::Written(id, result));
+            return;
+        }
+        let reply = if self.rng.chance(f.unanswered) {
+            Reply::Lost
+        } else if self.rng.chance(f.ambiguous) {
+            Reply::Failed
+        } else {
+            Reply::True
+        };
+        let copies = if self.rng.chance(f.twice) { 2 } else { 1 };
+        for copy in 0..copies {
+            let after = self.rng.between(2, 60) + copy * 400;
+            let effect = Rc::clone(effect);
+            self.plan(
+                after,
+                Occur::Execute {
+                    pid,
+                    life,
+                    effect,
+                    reply,
+                },
+            );
+        }
+    }
+
+    /// A write that fails before it reaches the store.
+    fn failure(&mut self, effect: &Effect) -> Option<WriteResult> {
+        let f = self.faults;
+        let create = matches!(effect, Effect::CreateTicket { .. });
+        if create && self.refuse_creates {
+            return Some(WriteResult::Refused(Refusal::Forbidden));
+        }
+        if self.rng.chance(f.conflict) {
+            return Some(WriteResult::Conflict);
+        }
+        if self.rng.chance(f.throttled) {
+            let wait = self
+                .rng
+                .chance(500)
+                .then(|| Span::seconds(self.rng.between(1, 20)));
+            return Some(WriteResult::Throttled(wait));
+        }
+        if self.rng.chance(f.refused) {
+            let why = [
+                Refusal::QuotaExceeded,
+                Refusal::AdmissionDenied,
+                Refusal::Forbidden,
+            ];
+            return Some(WriteResult::Refused(
+                self.rng.one_of(&why, Refusal::Forbidden),
+            ));
+        }
+        self.rng.chance(f.failed).then_some(WriteResult::Failed)
+    }
+
+    /// A write arrives at the server.
+    pub fn execute(&mut self, pid: usize, life: u32, effect: &Rc<Effect>, reply: Reply) {
+        let Some(id) = write_id(effect) else { return };
+        let before = self.world.version();
+        let (what, key) = self.what(effect);
+        let result = match &**effect {
+            Effect::CreateTicket { ticket, .. } => self.world.create_ticket(ticket),
+            Effect::WriteTicketStatus { at, status, .. } => {
+                invariants::on_status(self, at, status);
+                self.world.write_ticket_status(at, status)
+            }
+            Effect::WriteTicketLabels { at, labels, .. } => {
+                self.world.write_ticket_labels(at, labels)
+            }
+            Effect::DeleteTicket { at, .. } => {
+                invariants::on_delete(self, at);
+                self.world.delete_ticket(at)
+            }
+            Effect::ReadTicket { key, .. } => self.read(pid, life, key),
+            Effect::WritePolicyStatus { at, status, .. } => {
+                self.world.write_policy_status(at, status)
+            }
+            Effect::WritePolicyFinalizer { at, present, .. } => {
+                self.world.write_policy_finalizer(at, *present)
+            }
+            Effect::WriteReceiverStatus { at, status, .. } => {
+                self.world.write_receiver_status(at, status)
+            }
+            _ => return,
+        };
+        let done = matches!(result, WriteResult::Done(_));
+        if let Some(what) = what
+            && done
+        {
+            let changed = self.world.version() != before;
+            let at = self.now;
+            self.book.writes.push(Write {
+                at,
+                what,
+                key,
+                changed,
+            });
+        }
+        if done && let Effect::CreateTicket { ticket, .. } = &**effect {
+            invariants::on_created(self, ticket);
+        }
+        let now = self.now;
+        self.trace.say(now, || {
+            format!(
+                "   server: {} of p{pid}: {}",
+                crate::trace::effect(effect),
+                crate::trace::result(&result)
+            )
+        });
+        if self.rng.chance(self.faults.crash) {
+            self.mishap(crate::scenario::Mishap::Crash(pid, 5_000));
+        }
+        let result = match reply {
+            Reply::Lost => return,
+            Reply::Failed => WriteResult::Failed,
+            // A create whose name is taken by an object that could not be read.
+            Reply::True => match result {
+                WriteResult::Exists(_) if self.rng.chance(300) => WriteResult::Exists(None),
+                result => result,
+            },
+        };
+        let after = self.rng.between(2, 60);
+        self.answer(pid, life, after, Event::Written(id, result));
+    }
+
+    fn what(&self, effect: &Effect) -> (Option<Wrote>, ObjectKey) {
+        match effect {
+            Effect::CreateTicket { ticket, .. } => {
+                let key = ObjectKey::new(
+                    ticket.metadata.namespace.as_deref().unwrap_or(""),
+                    ticket.metadata.name.as_deref().unwrap_or(""),
+                );
+                (Some(Wrote::Create), key)
+            }
+            Effect::WriteTicketStatus { at, status, .. } => {
+                let ledger = invariants::is_ledger_only(&self.world, &at.key, status);
+                let what = if ledger { Wrote::Ledger } else { Wrote::Status };
+                (Some(what), at.key.clone())
+            }
+            Effect::WriteTicketLabels { at, .. } => (Some(Wrote::Labels), at.key.clone()),
+            Effect::DeleteTicket { at, .. } => (Some(Wrote::Delete), at.key.clone()),
+            Effect::WritePolicyStatus { at, .. } => (Some(Wrote::Policy), at.key.clone()),
+            Effect::WritePolicyFinalizer { at, .. } => (Some(Wrote::Finalizer), at.key.clone()),
+            Effect::WriteReceiverStatus { at, .. } => (Some(Wrote::Receiver), at.key.clone()),
+            _ => (None, ObjectKey::default()),
+        }
+    }
+
+    /// A fresh read: what there is comes as an observation, then the answer.
+    fn read(&mut self, pid: usize, life: u32, key: &ObjectKey) -> WriteResult {
+        let event = match self.world.get(Kind::Ticket, key) {
+            Some(value) => seen(Kind::Ticket, value),
+            None => Event::Gone(Kind::Ticket, key.clone()),
+        };
+        self.answer(pid, life, 1, event);
+        WriteResult::Done(Written::Nothing)
+    }
+
+    fn answer(&mut self, pid: usize, life: u32, after: u64, event: Event) {
+        let event = Box::new(event);
+        self.plan(after, Occur::Answer { pid, life, event });
+    }
+
+    /// A part of a delivery arrives at its receiver.
+    #[allow(clippy::too_many_arguments)]
+    pub fn part(
+        &mut self,
+        pid: usize,
+        life: u32,
+        effect: &Rc<Effect>,
+        mut done: Vec<PartOutcome>,
+        size: usize,
+        from: usize,
+        repeated: bool,
+    ) {
+        let Effect::Send { id, target, notice } = &**effect else {
+            return;
+        };
+        let to = (from + size).min(notice.tickets.len());
+        let tickets = notice.tickets.get(from..to).unwrap_or_default();
+        let endpoint = target.webhook.url.clone().unwrap_or_default();
+        let mood = crate::scenario::ENDPOINTS
+            .iter()
+            .find(|name| url(name) == endpoint)
+            .and_then(|name| self.moods.get(*name))
+            .copied()
+            .unwrap_or(Mood::Well);
+        let names: Vec<&str> = tickets.iter().map(|t| t.name.as_str()).collect();
+        let mut said = answer(mood, &names, &mut self.rng);
+        let mut lost = false;
+        if said.taken && self.rng.chance(self.faults.ambiguous) {
+            said.class = DeliveryClass::Transient;
+        }
+        if self.rng.chance(self.faults.unanswered) {
+            lost = true;
+        }
+        let alive = self.processes.get(pid).is_some_and(|p| p.life == life);
+        if said.taken {
+            let known = said.class == DeliveryClass::Accepted && !lost && alive;
+            for ticket in tickets {
+                self.take(pid, life, target, ticket, known, repeated);
+            }
+        }
+        let now = self.now;
+        self.trace.say(now, || {
+            format!(
+                "   {}: {:?} ({mood:?}) {} tickets of p{pid}",
+                target.name,
+                said.class,
+                tickets.len()
+            )
+        });
+        if !alive {
+            return; // the rest of the parts died with the sender
+        }
+        if self.rng.chance(self.faults.crash * 3) {
+            self.mishap(crate::scenario::Mishap::Crash(pid, 3_000));
+            return;
+        }
+        done.push(PartOutcome {
+            event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
+            class: said.class,
+            at: self.wall(),
+        });
+        if lost {
+            return;
+        }
+        let goes_on = matches!(said.class, DeliveryClass::Accepted | DeliveryClass::Payload);
+        if to < notice.tickets.len() && goes_on {
+            if self.holder == Some(pid) {
+                self.plan(
+                    said.after,
+                    Occur::Part {
+                        pid,
+                        life,
+                        effect: Rc::clone(effect),
+                        done,
+                        size,
+                        from: to,
+                        repeated,
+                    },
+                );
+                return;
+            }
+            done.push(PartOutcome {
+                event_ids: notice
+                    .tickets
+                    .iter()
+                    .skip(to)
+                    .map(|t| t.event_id.clone())
+                    .collect(),
+                class: DeliveryClass::NotLeader,
+                at: self.wall(),
+            });
+        }
+        self.answer(pid, life, said.after, Event::Delivered(*id, done));
+    }
+
+    fn take(
+        &mut self,
+        pid: usize,
+        life: u32,
+        target: &patrol_core::effect::Target,
+        ticket: &NoticeTicket,
+        known: bool,
+        repeated: bool,
+    ) {
+        self.book.count("tellings taken");
+        let taken = Taken {
+            at: self.now,
+            pid,
+            life,
+            place: ObjectKey::new(&ticket.namespace, &ticket.name),
+            ticket_uid: ticket.uid.clone(),
+            receiver: target.uid.clone(),
+            receiver_name: target.name.clone(),
+            event_id: ticket.event_id.clone(),
+            state: ticket.state,
+            rank: (ticket.episode, ticket.seq, ticket.n),
+            known,
+            repeated,
+        };
+        if self.world.get(Kind::Ticket, &taken.place).is_none() {
+            self.book.unrecorded.insert(taken.place.clone());
+        }
+        invariants::alerts::on_taken(self, &taken);
+        self.book.taken.push(taken);
+    }
+}
+
+fn write_id(effect: &Effect) -> Option<WriteId> {
+    match effect {
+        Effect::CreateTicket { id, .. }
+        | Effect::WriteTicketStatus { id, .. }
+        | Effect::WriteTicketLabels { id, .. }
+        | Effect::DeleteTicket { id, .. }
+        | Effect::ReadTicket { id, .. }
+        | Effect::WritePolicyStatus { id, .. }
+        | Effect::WritePolicyFinalizer { id, .. }
+        | Effect::WriteReceiverStatus { id, .. } => Some(*id),
+        Effect::Send { .. }
+        | Effect::Review(_)
+        | Effect::Count(_)
+        | Effect::Announce(_)
+        | Effect::WakeAt(_) => None,
+    }
+}

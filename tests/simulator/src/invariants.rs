@@ -1,0 +1,163 @@
+//! The promises, as code. Each is checked where it could break: when an effect is asked
+//! for, when a write or a telling arrives, and when the run has come to rest.
+
+pub mod alerts;
+pub mod history;
+pub mod quiet;
+pub mod tickets;
+
+use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Span;
+use patrol_api::words::{Phase, Resolution};
+use patrol_core::effect::{Effect, Precondition};
+use patrol_core::facts::ObjectKey;
+use patrol_core::kind::Kind;
+
+use crate::judge::Said;
+use crate::manifests::{SECRET_URL, SECRETS};
+use crate::scenario::{Flavour, MINUTE, Scenario};
+use crate::sim::Sim;
+use crate::world::{World, typed};
+
+pub use history::{on_created, on_delete, on_status, on_user_delete};
+
+/// How long after the last fault everything must be right again: two periods, the wait for
+/// cleanness, and what the faults themselves leave behind (lists that heal a watch cache
+/// come within five minutes, effects on the wire within one, back-off within one).
+#[must_use]
+pub fn settle_time(scenario: &Scenario) -> u64 {
+    let own = 2 * scenario.period + scenario.clear_after + MINUTE;
+    match scenario.flavour {
+        Flavour::Calm => own + MINUTE,
+        _ => own + 9 * MINUTE,
+    }
+}
+
+/// An engine asks for something.
+pub fn on_emit(sim: &mut Sim, pid: usize, effect: &Effect) {
+    no_secret(sim, effect);
+    if let Effect::WriteTicketStatus { at, status, .. } = effect
+        && status.phase == Phase::Resolved
+    {
+        evidence(sim, pid, at, status);
+    }
+}
+
+/// I12: nothing planted comes out. A receiver's own address is in its sends alone.
+fn no_secret(sim: &mut Sim, effect: &Effect) {
+    let text = match effect {
+        Effect::Send { notice, .. } => format!("{notice:?}"),
+        other => format!("{other:?}"),
+    };
+    let found = SECRETS
+        .iter()
+        .chain([&SECRET_URL])
+        .find(|secret| text.contains(**secret));
+    if let Some(secret) = found {
+        sim.break_promise(
+            "I12",
+            format!("{secret} is in {}", crate::trace::effect(effect)),
+        );
+    }
+}
+
+/// I4: whoever resolves was told so: the subject was seen clean in fresh caches of all
+/// kinds the check reads for `clearAfter`, or is gone by a delete or a complete list, or
+/// nobody asks for it any more.
+fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus) {
+    let Some(ticket) = sim
+        .world
+        .get(Kind::Ticket, &at.key)
+        .and_then(|v| typed::<Ticket>(v))
+    else {
+        return;
+    };
+    let stored = ticket.status.as_ref();
+    let old = stored.is_some_and(|s| {
+        s.phase == Phase::Resolved && s.episode.resolved_at == status.episode.resolved_at
+    });
+    let finding = &ticket.spec.finding;
+    // Whether patrols are late is known to the process alone.
+    if old || finding.check == "patrol-overdue" {
+        return;
+    }
+    let Some(process) = sim.processes.get(pid) else {
+        return;
+    };
+    let wall = sim.wall();
+    let decided = status.episode.resolved_at.unwrap_or(wall);
+    let judge = &process.witness.judge;
+    let policy = judge.policies().get(&finding.policy);
+    let said = judge.said().get(&at.key);
+    let wrong = match status.episode.resolution {
+        Some(Resolution::Fixed | Resolution::NoLivePods) => {
+            let clear_after = policy.map_or(Span::ZERO, |p| p.spec.tickets.clear_after);
+            let unclean = process.witness.last_unclean(&at.key, &finding.check);
+            match unclean {
+                Some((mono, when)) => {
+                    let jumped = sim.book.jumps.iter().any(|at| *at + 1000 >= mono);
+                    let enough = decided.unix() + 1 >= when.plus(clear_after).unix();
+                    let before = mono >= sim.now;
+                    (before || !enough && !jumped).then(|| {
+                        format!("it was last not seen clean at {when}, clearAfter is {clear_after}, and it was resolved at {decided}")
+                    })
+                }
+                None if said.is_none() => Some("it was never seen".to_owned()),
+                None => None,
+            }
+        }
+        Some(Resolution::SubjectGone) => (!judge.is_gone(&finding.subject, wall))
+            .then(|| "its subject is not known to be gone".to_owned()),
+        Some(Resolution::PolicyRemoved) => policy
+            .is_some_and(|p| p.metadata.deletion_timestamp.is_none())
+            .then(|| "its policy is there".to_owned()),
+        Some(Resolution::CheckDisabled) => judge
+            .has_rule(
+                &finding.policy,
+                &finding.check,
+                finding.requirement.as_deref(),
+            )
+            .then(|| "its rule is in force".to_owned()),
+        Some(Resolution::OutOfScope) => match said {
+            None | Some(Said::Exempt) => None,
+            Some(said) => Some(format!("it is in scope: {said:?}")),
+        },
+        other => Some(format!("nobody resolves with {other:?}")),
+    };
+    if let Some(wrong) = wrong {
+        let resolution = status.episode.resolution;
+        sim.break_promise(
+            "I4",
+            format!(
+                "process {pid} resolves {} as {resolution:?}, but {wrong}; it is said: {said:?}",
+                at.key,
+                said = sim
+                    .processes
+                    .get(pid)
+                    .and_then(|p| p.witness.judge.said().get(&at.key))
+            ),
+        );
+    }
+    sim.book.count("resolves");
+}
+
+/// Whether a status differs from the stored one in what its time brings alone: the ledger,
+/// and a due time that passed.
+#[must_use]
+pub fn is_ledger_only(world: &World, key: &ObjectKey, status: &TicketStatus) -> bool {
+    let Some(stored) = world
+        .get(Kind::Ticket, key)
+        .and_then(|v| typed::<Ticket>(v))
+        .and_then(|t| t.status)
+    else {
+        return false;
+    };
+    let bare = |status: &TicketStatus| {
+        let mut status = status.clone();
+        status.alerts.clear();
+        status.last_alerted_at = None;
+        status
+    };
+    let breached = stored.episode.breached_at.is_none() && status.episode.breached_at.is_some();
+    breached || bare(&stored) == bare(status)
+}

@@ -1,0 +1,337 @@
+//! I5 and I6: every open ticket reaches every routed receiver, again and again; whoever
+//! was told that it fires is told that it ends; a repeat carries the same id, and there is
+//! at most one for each crash or reply that was lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patrol_api::names::COVERAGE_POLICY;
+use patrol_api::policy::PatrolPolicy;
+use patrol_api::ticket::Ticket;
+use patrol_api::words::{Mode, Phase, Severity, ToldState};
+use patrol_core::facts::ObjectKey;
+use patrol_core::fingerprint;
+use patrol_core::kind::Kind;
+
+use crate::book::Taken;
+use crate::scenario::MINUTE;
+use crate::sim::Sim;
+use crate::world::text;
+
+/// The shortest repeat interval of any scenario, less the second that clocks round away.
+const SHORTEST_REPEAT: u64 = 239_000;
+
+/// A receiver takes a telling.
+pub fn on_taken(sim: &mut Sim, new: &Taken) {
+    let (episode, seq, n) = new.rank;
+    let id = fingerprint::event_id(
+        &new.ticket_uid,
+        &new.receiver,
+        new.state.as_str(),
+        episode,
+        seq,
+        n,
+    );
+    if id != new.event_id {
+        sim.break_promise(
+            "I6",
+            format!(
+                "{} tells {} {:?} with another id than before",
+                new.receiver_name, new.place, new.rank
+            ),
+        );
+    }
+    let of_place: Vec<&Taken> = sim
+        .book
+        .taken
+        .iter()
+        .filter(|t| t.place == new.place && t.receiver == new.receiver)
+        .collect();
+    let copies: Vec<&&Taken> = of_place
+        .iter()
+        .filter(|t| t.event_id == new.event_id)
+        .collect();
+    if let Some(first) = copies.first() {
+        let excuses = copies.iter().filter(|t| !t.known).count()
+            + copies.iter().filter(|t| t.repeated).count()
+            + usize::from(new.repeated)
+            + sim.book.upsets.iter().filter(|at| **at >= first.at).count();
+        if copies.len() > excuses {
+            let how = format!(
+                "{} took {} {:?} {:?} {} times, with {excuses} excuses",
+                new.receiver_name,
+                new.place,
+                new.state,
+                new.rank,
+                copies.len() + 1
+            );
+            sim.break_promise("I6", how);
+            return;
+        }
+    }
+    let wrong = match new.state {
+        ToldState::Firing if n > 1 => {
+            let before = of_place
+                .iter()
+                .filter(|t| t.state == ToldState::Firing && t.rank == (episode, seq, n - 1))
+                .map(|t| t.at)
+                .min();
+            match before {
+                None => Some("without the telling before it".to_owned()),
+                Some(at) if new.at < at + SHORTEST_REPEAT && copies.is_empty() => {
+                    let jumped = sim.book.jumps.iter().any(|jump| *jump >= at);
+                    (!jumped).then(|| {
+                        format!(
+                            "only {} s after the telling before it",
+                            (new.at - at) / 1000
+                        )
+                    })
+                }
+                Some(_) => None,
+            }
+        }
+        ToldState::Closed => {
+            let opened = of_place
+                .iter()
+                .any(|t| t.state == ToldState::Firing && t.rank.0 == episode);
+            (!opened).then(|| "without having been told that it fires".to_owned())
+        }
+        ToldState::Firing => None,
+    };
+    if let Some(wrong) = wrong {
+        sim.break_promise(
+            "I6",
+            format!(
+                "{} is told {} {:?} {:?} {wrong}",
+                new.receiver_name, new.place, new.state, new.rank
+            ),
+        );
+    }
+}
+
+/// A receiver as the world has it.
+struct Receiver {
+    uid: String,
+    wants_ends: bool,
+    coverage: bool,
+}
+
+fn receivers(sim: &Sim) -> BTreeMap<String, Receiver> {
+    let mut out: BTreeMap<String, Receiver> = sim
+        .world
+        .all(Kind::AlertReceiver)
+        .map(|(key, value)| {
+            let flag = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_bool);
+            let receiver = Receiver {
+                uid: text(value, "/metadata/uid"),
+                wants_ends: flag("/spec/sendResolved").unwrap_or(true),
+                coverage: flag("/spec/coverage").unwrap_or(false),
+            };
+            (key.name.to_string(), receiver)
+        })
+        .collect();
+    for policy in sim.world.policies() {
+        let name = policy.metadata.name.clone().unwrap_or_default();
+        if policy.spec.alerts.webhook.is_some() {
+            let uid = fingerprint::derived_uid(
+                "webhook",
+                &name,
+                policy.metadata.uid.as_deref().unwrap_or(""),
+            );
+            let receiver = Receiver {
+                uid,
+                wants_ends: true,
+                coverage: false,
+            };
+            out.insert(format!("policy/{name}"), receiver);
+        }
+    }
+    out
+}
+
+fn routed(policy: &PatrolPolicy, severity: Severity) -> Vec<String> {
+    let name = policy.metadata.name.clone().unwrap_or_default();
+    let alerts = &policy.spec.alerts;
+    alerts
+        .receivers
+        .iter()
+        .filter(|route| route.min_severity.is_none_or(|min| severity >= min))
+        .map(|route| route.name.clone())
+        .chain(alerts.webhook.is_some().then(|| format!("policy/{name}")))
+        .collect()
+}
+
+/// Names of the receivers that must be told about an open ticket.
+fn audience(sim: &Sim, ticket: &Ticket, there: &BTreeMap<String, Receiver>) -> BTreeSet<String> {
+    let status = ticket.status.clone().unwrap_or_default();
+    let severity = status.severity.unwrap_or(Severity::Medium);
+    let well = |policy: &PatrolPolicy| {
+        let name = policy.metadata.name.as_deref().unwrap_or("");
+        policy.spec.mode == Mode::Enforce
+            && policy.metadata.deletion_timestamp.is_none()
+            && !policy.spec.suspend
+            && sim.truth.is_compiled(name)
+    };
+    let policies = sim.world.policies();
+    let finding = &ticket.spec.finding;
+    let names: Vec<String> = if finding.policy == COVERAGE_POLICY {
+        let marked: Vec<String> = there
+            .iter()
+            .filter(|(_, r)| r.coverage)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !policies.iter().any(well) {
+            vec![]
+        } else if marked.is_empty() {
+            policies
+                .iter()
+                .filter(|p| well(p))
+                .flat_map(|p| routed(p, Severity::Critical))
+                .collect()
+        } else {
+            marked
+        }
+    } else {
+        policies
+            .iter()
+            .filter(|p| well(p) && p.metadata.name.as_deref() == Some(&finding.policy))
+            .flat_map(|p| routed(p, severity))
+            .collect()
+    };
+    names
+        .into_iter()
+        .filter(|name| there.contains_key(name))
+        .collect()
+}
+
+fn open_tickets(sim: &Sim) -> Vec<(ObjectKey, Ticket)> {
+    sim.world
+        .tickets()
+        .into_iter()
+        .filter(|(_, t)| t.status.as_ref().is_none_or(|s| s.phase == Phase::Open))
+        .collect()
+}
+
+/// The receivers have been well for long: everything owed was told.
+pub fn all_told(sim: &mut Sim) {
+    let there = receivers(sim);
+    let mut missed = vec![];
+    let open = open_tickets(sim);
+    for (place, ticket) in &open {
+        let status = ticket.status.clone().unwrap_or_default();
+        for name in audience(sim, ticket, &there) {
+            let Some(receiver) = there.get(&name) else {
+                continue;
+            };
+            let told = sim.book.taken.iter().any(|t| {
+                t.place == *place
+                    && t.receiver == receiver.uid
+                    && t.state == ToldState::Firing
+                    && (t.rank.0, t.rank.1) >= (status.episode.n, status.alert_seq)
+            });
+            // An edge of the last minutes may still be on its way.
+            let young = sim
+                .failing_since
+                .get(place)
+                .is_none_or(|at| at + 6 * MINUTE > sim.now)
+                || status
+                    .episode
+                    .breached_at
+                    .is_some_and(|at| sim.wall().since(at).as_secs() < 360);
+            if !told && !young {
+                missed.push(format!(
+                    "{name} was never told that {place} is open (episode {}, seq {})",
+                    status.episode.n, status.alert_seq
+                ));
+            }
+        }
+    }
+    missed.extend(ends_owed(sim, &there));
+    for how in missed.into_iter().take(3) {
+        sim.break_promise("I5", how);
+    }
+}
+
+/// Whoever took a Firing of a ticket that is open no more must have taken its Closed.
+fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
+    let tickets: BTreeMap<ObjectKey, Ticket> = sim.world.tickets().into_iter().collect();
+    let mut last: BTreeMap<(&ObjectKey, &str), (u64, u64, bool, u64)> = BTreeMap::new();
+    for t in &sim.book.taken {
+        let rank = (t.rank.0, t.rank.1, t.state == ToldState::Closed, t.at);
+        let entry = last.entry((&t.place, &t.receiver)).or_insert(rank);
+        *entry = (*entry).max(rank);
+    }
+    let mut out = vec![];
+    for ((place, receiver), (episode, seq, closed, at)) in last {
+        let Some((name, receiver)) = there.iter().find(|(_, r)| r.uid == receiver) else {
+            continue; // it is gone, and nobody can tell it
+        };
+        let ended = tickets.get(place).is_none_or(|t| {
+            t.status
+                .as_ref()
+                .is_some_and(|s| s.phase == Phase::Resolved)
+        });
+        if closed || !ended || !receiver.wants_ends {
+            continue;
+        }
+        // Nobody knows any more: the record was deleted or forged away, and then the
+        // memory of it died.
+        let vanished = sim
+            .book
+            .high
+            .get(place)
+            .and_then(|high| high.deleted.or(high.forged))
+            .is_some_and(|since| sim.book.upset_since(since.saturating_sub(1)));
+        let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
+        if !vanished && !unrecorded {
+            out.push(format!("{name} was told that {place} fires (episode {episode}, seq {seq}) and never that it ended"));
+        }
+    }
+    out
+}
+
+/// I5: reminders come, and keep coming.
+pub fn at_end(sim: &mut Sim) {
+    let there = receivers(sim);
+    let mut missed = vec![];
+    for (place, ticket) in open_tickets(sim) {
+        let finding = &ticket.spec.finding;
+        let Some(policy) = sim.truth.policies().get(&finding.policy) else {
+            continue; // the always-on checks repeat more rarely than a run is long
+        };
+        let status = ticket.status.clone().unwrap_or_default();
+        let severity = status.severity.unwrap_or(Severity::Medium);
+        let alerts = &policy.spec.alerts;
+        let Some(repeat) = alerts.repeat.get(severity) else {
+            continue;
+        };
+        let most = repeat.as_millis() * 11 / 10 + alerts.group_interval.as_millis() + MINUTE;
+        for name in audience(sim, &ticket, &there) {
+            let Some(receiver) = there.get(&name) else {
+                continue;
+            };
+            let last = sim
+                .book
+                .taken
+                .iter()
+                .filter(|t| {
+                    t.place == place && t.receiver == receiver.uid && t.state == ToldState::Firing
+                })
+                .map(|t| t.at)
+                .max();
+            let young = sim
+                .failing_since
+                .get(&place)
+                .is_none_or(|at| at + most > sim.now);
+            if !young && last.is_none_or(|at| at + most < sim.now) {
+                missed.push(format!(
+                    "{name} was last reminded of {place} {:?} s ago, and wants to be every {repeat}",
+                    last.map(|at| (sim.now - at) / 1000)
+                ));
+            }
+        }
+    }
+    missed.extend(ends_owed(sim, &there));
+    for how in missed.into_iter().take(3) {
+        sim.break_promise("I5", how);
+    }
+}

@@ -1,0 +1,80 @@
+//! I10: an unchanged world costs no writes but one status of each policy a patrol, and the
+//! records of what is told meanwhile.
+
+use patrol_core::kind::Kind;
+
+use crate::book::Wrote;
+use crate::invariants::settle_time;
+use crate::sim::Sim;
+
+/// The time since everything was settled must have been quiet.
+pub fn at_rest(sim: &mut Sim) {
+    let from = sim.scenario.calm_at + settle_time(&sim.scenario) + 1;
+    let window = sim.now.saturating_sub(from);
+    let told = sim
+        .book
+        .taken
+        .iter()
+        .filter(|t| t.at + 60_000 >= from)
+        .count();
+    let mut ledger = 0;
+    let mut receivers = 0;
+    let mut policies = std::collections::BTreeMap::new();
+    let mut loud = vec![];
+    for write in sim.book.writes.iter().filter(|w| w.at >= from) {
+        match write.what {
+            Wrote::Ledger => ledger += 1,
+            Wrote::Receiver => receivers += 1,
+            Wrote::Policy => *policies.entry(write.key.clone()).or_insert(0u64) += 1,
+            // A resolved ticket's time is over.
+            Wrote::Delete => {}
+            Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer => {
+                loud.push(format!("{:?} of {} at {}", write.what, write.key, write.at));
+            }
+        }
+    }
+    // Findings whose grace ends in the window, and tickets whose retention does.
+    let fresh = sim
+        .failing_since
+        .values()
+        .any(|since| *since + 120_000 >= from);
+    if !fresh && let Some(first) = loud.first() {
+        sim.break_promise(
+            "I10",
+            format!("{} writes at rest, the first: {first}", loud.len()),
+        );
+    }
+    // One record a telling, and one for a due time that passed.
+    let tickets = sim.world.all(Kind::Ticket).count();
+    if ledger > told + tickets {
+        sim.break_promise(
+            "I10",
+            format!("{ledger} ledger writes at rest for {told} tellings"),
+        );
+    }
+    if receivers > 2 * told + 4 {
+        sim.break_promise(
+            "I10",
+            format!("{receivers} receiver statuses at rest for {told} tellings"),
+        );
+    }
+    for policy in sim.world.policies() {
+        let name = policy.metadata.name.clone().unwrap_or_default();
+        let period = policy
+            .spec
+            .schedule
+            .every
+            .unwrap_or_default()
+            .as_millis()
+            .max(1);
+        let key = patrol_core::facts::ObjectKey::new("", &name);
+        let wrote = policies.get(&key).copied().unwrap_or(0);
+        // Counts and conditions of alerting change with what is told.
+        if !fresh && wrote > window / period + 2 {
+            sim.break_promise(
+                "I10",
+                format!("policy {name}: {wrote} statuses in {} s", window / 1000),
+            );
+        }
+    }
+}

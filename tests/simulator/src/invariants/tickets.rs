@@ -1,0 +1,171 @@
+//! I1, I2, I3, I11: at rest there is an open ticket for every finding that holds, and for
+//! no other; and each policy says how well it saw.
+
+use std::collections::BTreeMap;
+
+use patrol_api::condition;
+use patrol_api::names;
+use patrol_api::ticket::Ticket;
+use patrol_api::words::{Mode, Phase};
+use patrol_core::facts::ObjectKey;
+
+use crate::judge::{Said, reads};
+use crate::scenario::MINUTE;
+use crate::sim::Sim;
+
+fn is_open(ticket: &Ticket) -> bool {
+    ticket
+        .status
+        .as_ref()
+        .is_none_or(|s| s.phase != Phase::Resolved)
+}
+
+/// Everything must have converged.
+pub fn at_rest(sim: &mut Sim) {
+    sim.compare_with_naive();
+    let tickets: BTreeMap<ObjectKey, Ticket> = sim.world.tickets().into_iter().collect();
+    lost(sim, &tickets);
+    phantoms(sim, &tickets);
+    labels(sim, &tickets);
+    policies(sim);
+}
+
+fn lost(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
+    let failing: Vec<(ObjectKey, &'static str)> = sim
+        .truth
+        .failing()
+        .map(|(place, check)| (place.clone(), check))
+        .collect();
+    for (place, check) in failing {
+        // A grace that ended this moment is not yet overdue.
+        let since = sim.failing_since.get(&place).copied().unwrap_or(sim.now);
+        if sim.now.saturating_sub(since) < 2 * sim.scenario.period + MINUTE {
+            continue;
+        }
+        match tickets.get(&place) {
+            Some(ticket) if is_open(ticket) => {}
+            Some(ticket) => {
+                let resolution = ticket.status.as_ref().and_then(|s| s.episode.resolution);
+                sim.break_promise(
+                    "I1",
+                    format!("{check} holds, and its ticket {place} is resolved as {resolution:?}"),
+                );
+            }
+            None => sim.break_promise(
+                "I1",
+                format!("{check} holds, and there is no ticket {place}"),
+            ),
+        }
+    }
+}
+
+fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
+    for (place, ticket) in tickets.iter().filter(|(_, t)| is_open(t)) {
+        let finding = &ticket.spec.finding;
+        let always_on = finding.policy == names::COVERAGE_POLICY;
+        if let Some(policy) = sim.truth.policies().get(&finding.policy)
+            && !always_on
+        {
+            let kept = policy.spec.suspend || !sim.truth.is_compiled(&finding.policy);
+            let leaving = policy.metadata.deletion_timestamp.is_some();
+            if kept && !leaving || policy.spec.mode == Mode::Observe {
+                continue; // its tickets stay as they are
+            }
+        }
+        let blind = reads(&finding.check)
+            .iter()
+            .any(|kind| sim.world.denied.contains(kind));
+        if blind
+            && sim.truth.has_rule(
+                &finding.policy,
+                &finding.check,
+                finding.requirement.as_deref(),
+            )
+        {
+            continue;
+        }
+        let said = sim.truth.said().get(place).cloned();
+        match said {
+            Some(Said::Fails { .. } | Said::Unknown | Said::Leaving) => {}
+            other => sim.break_promise(
+                "I2",
+                format!(
+                    "{place} ({}) is open, and of it is said: {other:?}",
+                    finding.check
+                ),
+            ),
+        }
+    }
+}
+
+/// What `kubectl get` reads agrees with the status.
+fn labels(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
+    for (place, ticket) in tickets {
+        let Some(status) = &ticket.status else {
+            sim.break_promise("I11", format!("{place} has no status"));
+            continue;
+        };
+        let label = ticket
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|l| l.get(names::LABEL_STATE))
+            .map(String::as_str);
+        let right = names::label_value(status.phase.as_str());
+        if label != Some(right.as_str()) {
+            sim.break_promise(
+                "I11",
+                format!("{place} is {right}, and its label says {label:?}"),
+            );
+        }
+    }
+}
+
+/// I7: what is blind says so; what is well patrols.
+fn policies(sim: &mut Sim) {
+    let wall = sim.wall();
+    for policy in sim.world.policies() {
+        let name = policy.metadata.name.clone().unwrap_or_default();
+        let status = policy.status.clone().unwrap_or_default();
+        let says = |kind: &str| condition::get(&status.conditions, kind).map(|c| c.status.clone());
+        if policy.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        if !sim.truth.is_compiled(&name) {
+            if says("Ready").as_deref() != Some("False") {
+                sim.break_promise(
+                    "I7",
+                    format!("policy {name} is broken and Ready={:?}", says("Ready")),
+                );
+            }
+            continue;
+        }
+        if policy.spec.suspend {
+            continue;
+        }
+        let period = policy.spec.schedule.every.unwrap_or_default();
+        let late = period.times(2).plus(patrol_api::time::Span::seconds(40));
+        let last = status.last_patrol.as_ref().map(|p| p.finished_at);
+        if last.is_none_or(|at| at.plus(late) < wall) {
+            sim.break_promise(
+                "I11",
+                format!("policy {name} patrols every {period}, and last did at {last:?}"),
+            );
+        }
+        let checks: Vec<&str> = sim.truth.checks_of(&name);
+        let blind = checks
+            .iter()
+            .flat_map(|c| reads(c))
+            .any(|kind| sim.world.denied.contains(kind));
+        let covered = if blind { "False" } else { "True" };
+        if says("Covered").as_deref() != Some(covered) {
+            sim.break_promise(
+                "I7",
+                format!(
+                    "policy {name} is blind: {blind}, and Covered={:?}",
+                    says("Covered")
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What the checks say of a given view of the cluster. Two uses: `truth` is fed by the
+//! model API server itself, at once and completely; a `witness` is fed exactly what one
+//! process was told, so that it can be asked whether that process had the evidence for
+//! what it did. Neither uses anything of the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patrol_api::policy::PatrolPolicy;
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_core::check::{Exempt, Origin, OwnState, Verdict};
+use patrol_core::event::Event;
+use patrol_core::facts::{Fact, ObjectKey};
+use patrol_core::inspect::{Inspector, Presence, inspect};
+use patrol_core::inventory::{Blindness, Inventory};
+use patrol_core::kind::Kind;
+use patrol_core::rule::{Rulebook, compile};
+use patrol_core::sym::Sym;
+use patrol_core::ticket::place;
+
+/// Namespace of the operator.
+pub const HOME: &str = "kube-patrol";
+
+/// What is said of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The finding holds.
+    Fails {
+        /// Whether its policy opens tickets.
+        enforced: bool,
+        /// Check.
+        check: &'static str,
+    },
+    /// Seen passing.
+    Passes,
+    /// Seen without live pods.
+    NoPods,
+    /// Not asked for any more.
+    Exempt,
+    /// On its way out.
+    Leaving,
+    /// Cannot be known.
+    Unknown,
+}
+
+/// A view and what the checks say of it.
+#[derive(Debug)]
+pub struct Judge {
+    inventory: Inventory,
+    policies: BTreeMap<String, PatrolPolicy>,
+    listed: BTreeSet<String>,
+    rulebook: Rulebook,
+    own: OwnState,
+    said: BTreeMap<ObjectKey, Said>,
+    failures: BTreeSet<(String, &'static str, String)>,
+    stale: bool,
+    recheck: Option<Time>,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self {
+            inventory: Inventory::new(),
+            policies: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            rulebook: Rulebook::default(),
+            own: OwnState::default(),
+            said: BTreeMap::new(),
+            failures: BTreeSet::new(),
+            stale: true,
+            recheck: None,
+        }
+    }
+}
+
+impl Judge {
+    /// Takes in what was told.
+    pub fn tell(&mut self, event: &Event, now: Time) {
+        match event {
+            Event::Seen(seen) => match &seen.fact {
+                Fact::Policy(policy) => {
+                    self.listed.insert(seen.key.name.to_string());
+                    if self.is_news(policy) {
+                        self.policies
+                            .insert(seen.key.name.to_string(), (**policy).clone());
+                        self.compile(now);
+                    }
+                }
+                Fact::Receiver(_) | Fact::Ticket(_) => {}
+                _ => self.stale |= !self.inventory.upsert((**seen).clone()).is_empty(),
+            },
+            Event::Gone(Kind::PatrolPolicy, key) => {
+                self.policies.remove(&*key.name);
+                self.compile(now);
+            }
+            Event::Gone(kind, key) if !kind.is_ours() => {
+                self.stale |= !self.inventory.delete(*kind, key).is_empty();
+            }
+            Event::Undecodable(error) => {
+                self.inventory
+                    .blind_object(error.kind, error.key.clone(), error.reason.clone());
+                self.stale = true;
+            }
+            Event::ListStarted(kind) => {
+                self.inventory.relist_started(*kind);
+                if *kind == Kind::PatrolPolicy {
+                    self.listed.clear();
+                }
+                self.stale = true;
+            }
+            Event::ListFinished(kind) => {
+                self.inventory.relist_finished(*kind);
+                if *kind == Kind::PatrolPolicy {
+                    let listed = std::mem::take(&mut self.listed);
+                    self.policies.retain(|name, _| listed.contains(name));
+                    self.compile(now);
+                }
+                self.stale = true;
+            }
+            Event::Lost(kind, why) => {
+                self.inventory.sight_mut(*kind).lost(why.clone());
+                self.stale = true;
+            }
+            Event::NotInstalled(kind) => {
+                self.inventory.sight_mut(*kind).not_installed();
+                self.stale = true;
+            }
+            Event::Reviewed(answers) => {
+                for (kind, answer) in answers {
+                    match answer {
+                        Ok(()) => self.stale |= self.inventory.sight_mut(*kind).permitted(),
+                        Err(why) => self.stale |= self.inventory.sight_mut(*kind).lost(why.clone()),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_news(&self, policy: &PatrolPolicy) -> bool {
+        let version = |p: &PatrolPolicy| {
+            p.metadata
+                .resource_version
+                .as_deref()
+                .unwrap_or("")
+                .parse::<u64>()
+                .unwrap_or(0)
+        };
+        policy
+            .metadata
+            .name
+            .as_ref()
+            .and_then(|name| self.policies.get(name))
+            .is_none_or(|held| {
+                held.metadata.uid != policy.metadata.uid || version(held) < version(policy)
+            })
+    }
+
+    fn compile(&mut self, now: Time) {
+        self.rulebook = Rulebook::default();
+        self.own = OwnState::default();
+        let mut any = false;
+        for (name, policy) in &self.policies {
+            self.own.policy_uids.insert(
+                Sym::new(name),
+                policy.metadata.uid.clone().unwrap_or_default(),
+            );
+            if policy.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            any = true;
+            if let Ok(rules) = compile(policy, &patrol_checks::CATALOGUE, now) {
+                self.rulebook.policies.insert(Sym::new(name), rules);
+            }
+        }
+        if any {
+            self.rulebook.always_on = patrol_checks::CATALOGUE.always_on_rules();
+        }
+        self.stale = true;
+    }
+
+    fn inspector(&self, now: Time) -> Inspector<'_> {
+        Inspector {
+            catalogue: &patrol_checks::CATALOGUE,
+            inventory: &self.inventory,
+            rulebook: &self.rulebook,
+            origin: Origin::Cluster,
+            own: &self.own,
+            now,
+        }
+    }
+
+    /// Judges again if anything can have changed. Returns whether it did.
+    pub fn judge(&mut self, now: Time) -> bool {
+        if !self.stale && self.recheck.is_none_or(|at| now < at) {
+            return false;
+        }
+        self.stale = false;
+        self.recheck = None;
+        let inspector = self.inspector(now);
+        let enforcing = self.rulebook.policies.values().any(|p| !p.observe);
+        let mut said = BTreeMap::new();
+        let mut failures = BTreeSet::new();
+        let mut recheck: Option<Time> = None;
+        let rules = self
+            .rulebook
+            .enabled()
+            .flat_map(|p| p.rules.iter().map(move |rule| (rule, !p.observe)))
+            .chain(self.rulebook.always_on.iter().map(|rule| (rule, enforcing)));
+        for (rule, enforced) in rules {
+            for result in inspect(&inspector, std::iter::once(rule)).results {
+                let judgement = &result.judgement;
+                recheck = match (recheck, judgement.recheck_at) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+                let word = match &judgement.verdict {
+                    Verdict::Fail => Said::Fails {
+                        enforced,
+                        check: result.check.id,
+                    },
+                    Verdict::Pass => Said::Passes,
+                    Verdict::NotApplicable(Exempt::NoLivePods) => Said::NoPods,
+                    Verdict::NotApplicable(Exempt::Leaving) => Said::Leaving,
+                    Verdict::NotApplicable(_) => Said::Exempt,
+                    Verdict::Unknown(_) => Said::Unknown,
+                };
+                if judgement.verdict == Verdict::Fail {
+                    let subject = &judgement.subject;
+                    let name = match &subject.namespace {
+                        Some(ns) => format!("{ns}/{}", subject.name),
+                        None => subject.name.clone(),
+                    };
+                    failures.insert((rule.policy.to_string(), result.check.id, name));
+                }
+                said.insert(place(rule, judgement, HOME), word);
+            }
+        }
+        self.said = said;
+        self.failures = failures;
+        self.recheck = recheck;
+        true
+    }
+
+    /// A clock that jumped makes every grace doubtful.
+    pub fn doubt(&mut self) {
+        self.stale = true;
+    }
+
+    /// What is said, by place of the ticket.
+    #[must_use]
+    pub fn said(&self) -> &BTreeMap<ObjectKey, Said> {
+        &self.said
+    }
+
+    /// Places whose finding holds under an enforcing policy.
+    pub fn failing(&self) -> impl Iterator<Item = (&ObjectKey, &'static str)> {
+        self.said.iter().filter_map(|(place, said)| match said {
+            Said::Fails {
+                enforced: true,
+                check,
+            } => Some((place, *check)),
+            _ => None,
+        })
+    }
+
+    /// Subjects (namespace/name) that a check of a policy fails.
+    #[must_use]
+    pub fn subjects_failing(&self, policy: &str, check: &str) -> BTreeSet<String> {
+        self.failures
+            .iter()
+            .filter(|(p, c, _)| p == policy && *c == check)
+            .map(|(_, _, subject)| subject.clone())
+            .collect()
+    }
+
+    /// Whether a policy is one the product can work with.
+    #[must_use]
+    pub fn is_compiled(&self, policy: &str) -> bool {
+        self.rulebook.policies.contains_key(policy)
+    }
+
+    /// Policies told.
+    #[must_use]
+    pub fn policies(&self) -> &BTreeMap<String, PatrolPolicy> {
+        &self.policies
+    }
+
+    /// Whether a rule of this policy, check and requirement is in force.
+    #[must_use]
+    pub fn has_rule(&self, policy: &str, check: &str, requirement: Option<&str>) -> bool {
+        self.rulebook
+            .rules_of(policy)
+            .iter()
+            .any(|r| r.check == check && r.requirement.as_deref() == requirement)
+    }
+
+    /// Ids of the checks of a policy.
+    #[must_use]
+    pub fn checks_of(&self, policy: &str) -> Vec<&'static str> {
+        self.rulebook
+            .rules_of(policy)
+            .iter()
+            .map(|r| r.check)
+            .collect()
+    }
+
+    /// Whether the view says that a subject is gone.
+    #[must_use]
+    pub fn is_gone(&self, subject: &Subject, now: Time) -> bool {
+        self.inspector(now).presence(subject) == Presence::Gone
+    }
+
+    /// Why a check cannot be judged in this view, if so.
+    #[must_use]
+    pub fn blindness(&self, check: &str) -> Option<(Kind, Blindness)> {
+        reads(check)
+            .iter()
+            .find_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
+    }
+
+    /// Whether a kind is not installed.
+    #[must_use]
+    pub fn is_absent(&self, kind: Kind) -> bool {
+        self.inventory.sight(kind).is_absent()
+    }
+
+    /// Whether a kind cannot be judged from.
+    #[must_use]
+    pub fn is_blind(&self, kind: Kind) -> bool {
+        self.inventory.sight(kind).blindness().is_some()
+    }
+
+    /// For the truth: the server knows every kind but those that a patrol may not read.
+    pub fn see(&mut self, kind: Kind, denied: bool) {
+        let sight = self.inventory.sight_mut(kind);
+        self.stale |= if denied {
+            sight.lost(Blindness::Denied("list".into()))
+        } else {
+            sight.permitted()
+        };
+    }
+}
+
+/// Kinds a check reads.
+#[must_use]
+pub fn reads(check: &str) -> &'static [Kind] {
+    patrol_checks::CATALOGUE
+        .find(check)
+        .map_or(&[], |check| check.meta().reads)
+}

@@ -1,0 +1,167 @@
+//! One process under test: an engine, its watches, and a witness of what it was told.
+
+use std::collections::BTreeMap;
+
+use patrol_api::time::Time;
+use patrol_core::engine::{Config, Patrol};
+use patrol_core::event::Event;
+use patrol_core::facts::ObjectKey;
+use patrol_core::kind::Kind;
+use patrol_core::notice::Cluster;
+
+use crate::judge::{HOME, Judge, Said, reads};
+use crate::stream::Stream;
+
+/// A kind is fresh while it spoke at most so long ago, milliseconds.
+const FRESH: u64 = 61_000;
+
+/// A process.
+#[derive(Debug)]
+pub struct Process {
+    /// The engine; `None` while the process is dead.
+    pub engine: Option<Patrol>,
+    /// Which life of the process this is.
+    pub life: u32,
+    /// Whether it is stopped.
+    pub paused: bool,
+    /// What waits for it while it is stopped.
+    pub backlog: Vec<Event>,
+    /// Its watches.
+    pub streams: BTreeMap<Kind, Stream>,
+    /// The tick that is planned.
+    pub tick_at: Option<u64>,
+    /// What it was told.
+    pub witness: Witness,
+    /// What it was told of leadership.
+    pub leading: bool,
+    /// Ticks in the running second, to notice a spin.
+    pub spin: (u64, u32),
+}
+
+/// The evidence a process was given.
+#[derive(Debug, Default)]
+pub struct Witness {
+    /// What it was told, judged.
+    pub judge: Judge,
+    heard: BTreeMap<Kind, u64>,
+    /// When each kind was last not seen well.
+    blind: BTreeMap<Kind, (u64, Time)>,
+    /// When each identity was last anything but clean.
+    unclean: BTreeMap<ObjectKey, (u64, Time)>,
+}
+
+impl Process {
+    /// A process that has not started.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            engine: None,
+            life: 0,
+            paused: false,
+            backlog: vec![],
+            streams: BTreeMap::new(),
+            tick_at: None,
+            witness: Witness::default(),
+            leading: false,
+            spin: (0, 0),
+        }
+    }
+
+    /// Starts it with nothing in memory.
+    pub fn start(&mut self) {
+        let mut config = Config::new(patrol_checks::CATALOGUE);
+        config.namespace = HOME.to_owned();
+        config.cluster = Cluster {
+            id: "simulated".into(),
+            name: String::new(),
+        };
+        self.engine = Some(Patrol::new(config));
+        self.life += 1;
+        self.paused = false;
+        self.leading = false;
+        self.backlog.clear();
+        self.tick_at = None;
+        self.witness = Witness::default();
+        self.streams = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, Stream::default()))
+            .collect();
+    }
+
+    /// Ends it: all memory and everything not yet on the wire is gone.
+    pub fn kill(&mut self) {
+        self.engine = None;
+        self.life += 1;
+        self.paused = false;
+        self.leading = false;
+        self.backlog.clear();
+        self.tick_at = None;
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.engine.is_some()
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Witness {
+    /// Takes in what the process is told.
+    pub fn tell(&mut self, event: &Event, now: u64, wall: Time) {
+        match event {
+            Event::Seen(seen) => self.hear(seen.kind, now),
+            Event::Gone(kind, _) | Event::ListFinished(kind) | Event::Heard(kind) => {
+                self.hear(*kind, now);
+            }
+            _ => {}
+        }
+        self.judge.tell(event, wall);
+    }
+
+    fn hear(&mut self, kind: Kind, now: u64) {
+        self.heard.insert(kind, now);
+    }
+
+    /// Judges what is known now; to be called before the process may act on it.
+    pub fn settle(&mut self, now: u64, wall: Time) {
+        for kind in Kind::ALL {
+            let fresh = self
+                .heard
+                .get(&kind)
+                .is_some_and(|at| now.saturating_sub(*at) <= FRESH);
+            let absent = self.judge.is_absent(kind);
+            if !absent && !fresh {
+                self.blind.insert(kind, (now, wall));
+            }
+        }
+        self.judge.judge(wall);
+        for (place, said) in self.judge.said() {
+            if !matches!(said, Said::Passes | Said::NoPods) {
+                self.unclean.insert(place.clone(), (now, wall));
+            }
+        }
+        for kind in Kind::ALL {
+            if self.judge.is_blind(kind) {
+                self.blind.insert(kind, (now, wall));
+            }
+        }
+    }
+
+    /// Since when the process has had reason to think that an identity is clean: the last
+    /// time it had none.
+    #[must_use]
+    pub fn last_unclean(&self, place: &ObjectKey, check: &str) -> Option<(u64, Time)> {
+        reads(check)
+            .iter()
+            .filter_map(|kind| self.blind.get(kind))
+            .chain(self.unclean.get(place))
+            .copied()
+            .max_by_key(|(at, _)| *at)
+    }
+}
