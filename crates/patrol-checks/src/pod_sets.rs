@@ -110,10 +110,11 @@ pub(crate) fn required<'a>(
     if lists(rule, "excludeOwnerKinds", root.kind.info().kind) {
         return Err(Exempt::NotSelected);
     }
-    let pods = inventory.pods_of(root);
+    let pods = view.pods_of(root);
     let none_here = pods.is_empty();
     let mut cases: Vec<Case<'_>> = pods
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|pod| pod.is_live())
         .map(Case::live)
         .collect();

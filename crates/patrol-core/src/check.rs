@@ -4,6 +4,7 @@
 //! another check's verdict. It judges one unit (the pods of one root, a node, a namespace,
 //! or the cluster) under one rule and says what it saw.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,7 +12,7 @@ use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{Layer, Party, Profile, Severity};
 
-use crate::inventory::{Inventory, RootKey};
+use crate::inventory::{Inventory, Pod, RootKey};
 use crate::kind::Kind;
 use crate::rule::Rule;
 use crate::sym::Sym;
@@ -175,6 +176,50 @@ pub struct View<'a> {
     pub rulebook: &'a crate::rule::Rulebook,
     /// The product's own state.
     pub own: &'a OwnState,
+    /// The pods of the unit's root, looked up once for all rules.
+    pub pods: &'a UnitPods<'a>,
+}
+
+/// The pods of one root.
+#[derive(Debug)]
+pub struct UnitPods<'a> {
+    root: Option<&'a RootKey>,
+    found: Vec<&'a Pod>,
+}
+
+impl<'a> UnitPods<'a> {
+    /// Looks them up for a unit; there are none for units of another kind.
+    #[must_use]
+    pub fn new(inventory: &'a Inventory, unit: &'a Unit) -> Self {
+        match unit {
+            Unit::Root(root) => Self {
+                root: Some(root),
+                found: inventory.pods_of(root),
+            },
+            _ => Self {
+                root: None,
+                found: vec![],
+            },
+        }
+    }
+
+    /// The pods, by key.
+    #[must_use]
+    pub fn get(&self) -> &[&'a Pod] {
+        &self.found
+    }
+}
+
+impl<'a> View<'a> {
+    /// The pods of a root, by key.
+    #[must_use]
+    pub fn pods_of(&self, root: &RootKey) -> Cow<'a, [&'a Pod]> {
+        if self.pods.root == Some(root) {
+            Cow::Borrowed(self.pods.get())
+        } else {
+            Cow::Owned(self.inventory.pods_of(root))
+        }
+    }
 }
 
 /// A verdict. Unknown neither opens nor resolves anything.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::time::{Span, Time};
 
-use crate::check::{Origin, OwnState, Unit};
+use crate::check::{Origin, OwnState, Unit, UnitKind};
 use crate::clock::{Mono, Now};
 use crate::effect::{About, Announcement, Effect};
 use crate::event::{DeliveryId, Event, WriteId, WriteResult};
@@ -71,6 +71,9 @@ impl Config {
     }
 }
 
+/// Two clocks that differ by more than this within one wait were set, not slewed.
+const JUMP: Span = Span::seconds(5);
+
 /// The engine.
 #[derive(Debug)]
 pub struct Patrol {
@@ -87,6 +90,14 @@ pub struct Patrol {
     writes: BTreeMap<WriteId, PendingWrite>,
     next_id: u64,
     leading: bool,
+    /// The last tick, to notice a clock that jumps.
+    ticked: Option<Now>,
+    /// Since when time runs evenly: the process started, took over, or its clock jumped.
+    /// What was missed before is not overdue until there was a chance to do it.
+    calm_since: Mono,
+    closing: policies::Closing,
+    /// When policies' statuses were last worked out.
+    reported: Option<Mono>,
     wake: Wake,
     counters: snapshot::Counters,
     outbox: Vec<Effect>,
@@ -132,6 +143,10 @@ impl Patrol {
             writes: BTreeMap::new(),
             next_id: 0,
             leading: false,
+            ticked: None,
+            calm_since: Mono::default(),
+            closing: policies::Closing::default(),
+            reported: None,
             wake: Wake::default(),
             counters: snapshot::Counters::default(),
             outbox: vec![],
@@ -144,7 +159,7 @@ impl Patrol {
             Event::Tick => self.tick(now),
             Event::Written(id, result) => self.written(id, result, now),
             Event::Delivered(id, parts) => self.delivered(id, parts, now),
-            Event::Leading(leading) => self.lead(leading),
+            Event::Leading(leading) => self.lead(leading, now),
             Event::Reviewed(answers) => self.reviewed(&answers, now),
             other => self.observe(other, now),
         }
@@ -165,6 +180,7 @@ impl Patrol {
 
     fn tick(&mut self, now: Now) {
         self.wake = Wake::default();
+        self.notice_jump(now);
         self.expire_writes(now);
         self.expire_deliveries(now);
         self.refresh_policies(now);
@@ -172,22 +188,29 @@ impl Patrol {
         self.evaluate(now);
         self.finish_patrols(now);
         if self.can_act() {
-            self.settle_overflow(now);
             self.settle_tickets(now);
             self.send_due(now);
+        }
+        if self.can_report() {
             self.settle_policies(now);
             self.settle_receivers(now);
+        }
+        if !self.leading {
+            self.tickets.forget_touches();
         }
         self.plan_wake(now);
     }
 
-    /// Whether writing and sending is allowed and safe: this process leads, and it knows
-    /// all policies, receivers and tickets there are.
+    /// Whether tickets may be written and told: this process leads, and it knows all
+    /// policies and tickets there are. Receivers are asked for one by one: without their
+    /// kind the policies' own webhooks are still told.
     fn can_act(&self) -> bool {
-        self.leading
-            && [Kind::PatrolPolicy, Kind::AlertReceiver, Kind::Ticket]
-                .into_iter()
-                .all(|kind| self.knows_all(kind))
+        self.can_report() && self.knows_all(Kind::Ticket)
+    }
+
+    /// Whether conditions may be written: a process that cannot see its tickets says so.
+    fn can_report(&self) -> bool {
+        self.leading && self.knows_all(Kind::PatrolPolicy)
     }
 
     /// Whether everything of a kind of ours is known. A missing CRD is no knowledge.
@@ -196,14 +219,57 @@ impl Patrol {
         sight.blindness().is_none() && !sight.is_absent()
     }
 
-    fn lead(&mut self, leading: bool) {
+    fn lead(&mut self, leading: bool, now: Now) {
         if leading && !self.leading {
             // What others wrote while we stood by is the truth; nothing of ours is pending.
             self.writes.clear();
-            self.tickets.adopt_all();
-            self.forget_deliveries();
+            self.calm_since = now.mono;
+            let pending: Vec<ObjectKey> = self
+                .tickets
+                .keys()
+                .filter(|key| !self.tickets.contains(key))
+                .cloned()
+                .collect();
+            for key in &pending {
+                self.drop_ticket(key);
+            }
+            self.tickets.adopt_all(now.wall);
+            for key in self.evaluation.known.keys() {
+                self.tickets.touch(key);
+            }
+            self.overflow.recount();
+            self.adopt_receivers();
+            self.adopt_policies();
+            self.routes_changed();
         }
         self.leading = leading;
+    }
+
+    /// The wall clock was set: timers and due times were planned by the old one.
+    fn notice_jump(&mut self, now: Now) {
+        let Some(before) = self.ticked.replace(now) else {
+            self.calm_since = now.mono;
+            if self.config.origin == Origin::Cluster {
+                self.own.started = Some(now.wall);
+            }
+            return;
+        };
+        let passed = Span::millis(now.mono.since(before.mono));
+        let expected = before.wall.plus(passed);
+        let off = now.wall.since(expected).max(expected.since(now.wall));
+        if off <= JUMP {
+            return;
+        }
+        self.calm_since = now.mono;
+        self.tickets.clock_jumped(now.wall);
+        self.overflow.recount();
+        self.routes_changed();
+        self.evaluation.all_kinds.extend([
+            UnitKind::Root,
+            UnitKind::Node,
+            UnitKind::Namespace,
+            UnitKind::Cluster,
+        ]);
     }
 
     fn inspector(&self, now: Time) -> Inspector<'_> {
@@ -265,7 +331,7 @@ impl Patrol {
             WriteTarget::Ticket(key, write) => self.ticket_written(&key, write, result, now),
             WriteTarget::PolicyStatus(name) => self.policy_written(&name, false, result, now),
             WriteTarget::PolicyFinalizer(name) => self.policy_written(&name, true, result, now),
-            WriteTarget::ReceiverStatus(_) => self.receiver_written(result),
+            WriteTarget::ReceiverStatus(name) => self.receiver_written(&name, result, now),
         }
     }
 
@@ -289,7 +355,12 @@ impl Patrol {
             now.mono
         } else {
             match self.wake.wall {
-                Some(wall) => now.mono.plus(wall.since(now.wall)).min(most),
+                // What is due now was done now: what still is, waits for something else,
+                // and waking at once for it would spin.
+                Some(wall) => now
+                    .mono
+                    .plus(wall.since(now.wall).max(Span::millis(250)))
+                    .min(most),
                 None => most,
             }
         };

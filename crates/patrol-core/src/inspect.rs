@@ -4,14 +4,14 @@
 //! when every kind it reads can be seen, and a unit whose own objects cannot be decoded
 //! never passes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{Party, Profile, Severity};
 
 use crate::check::{
-    Check, CheckMeta, Exempt, Judgement, Origin, OwnState, Unit, UnitKind, Verdict, View,
+    Check, CheckMeta, Exempt, Judgement, Origin, OwnState, Unit, UnitKind, UnitPods, Verdict, View,
     cluster_subject, root_subject,
 };
 use crate::facts::{Labels, ObjectKey};
@@ -100,6 +100,12 @@ impl<'a> Inspector<'a> {
     /// What a rule says of a unit in its scope.
     #[must_use]
     pub fn judge(&self, rule: &Rule, unit: &Unit) -> Judged {
+        self.judge_with(rule, unit, &UnitPods::new(self.inventory, unit))
+    }
+
+    /// As [`Inspector::judge`], with the unit's pods looked up for several rules at once.
+    #[must_use]
+    pub fn judge_with<'v>(&'v self, rule: &Rule, unit: &Unit, pods: &'v UnitPods<'v>) -> Judged {
         let Some(check) = self.catalogue.find(rule.check) else {
             return Judged::default();
         };
@@ -119,10 +125,11 @@ impl<'a> Inspector<'a> {
             profile: self.profile_of(rule),
             rulebook: self.rulebook,
             own: self.own,
+            pods,
         };
         let mut judgements = Vec::new();
         check.judge(&view, rule, unit, &mut judgements);
-        if self.has_undecodable_parts(unit) {
+        if self.has_undecodable_parts(unit, pods) {
             judgements.iter_mut().for_each(distrust);
         }
         Judged {
@@ -170,14 +177,13 @@ impl<'a> Inspector<'a> {
         cluster_subject(kind, name, &uid.cloned().unwrap_or_default())
     }
 
-    fn has_undecodable_parts(&self, unit: &Unit) -> bool {
+    fn has_undecodable_parts(&self, unit: &Unit, pods: &UnitPods<'_>) -> bool {
         match unit {
             Unit::Root(root) => {
                 self.inventory.sight(root.kind).is_blind_to(&root.key)
                     || (self.inventory.sight(Kind::Pod).blind_count() > 0
-                        && self
-                            .inventory
-                            .pods_of(root)
+                        && pods
+                            .get()
                             .iter()
                             .any(|pod| self.inventory.sight(Kind::Pod).is_blind_to(&pod.key)))
             }
@@ -198,7 +204,7 @@ impl<'a> Inspector<'a> {
     pub fn profile_of(&self, rule: &Rule) -> Profile {
         match self.rulebook.policies.get(rule.policy.as_str()) {
             Some(policy) if policy.profile != Profile::Auto => policy.profile,
-            _ => detect_profile(self.inventory),
+            _ => self.inventory.profile(),
         }
     }
 
@@ -337,7 +343,7 @@ pub struct Inspection {
     /// Every judgement, by policy, check, requirement and subject.
     pub results: Vec<InspectionResult>,
     /// Kinds that could not be seen, with the checks that were not judged for it.
-    pub blind: BTreeMap<Kind, (Blindness, Vec<&'static str>)>,
+    pub blind: Blind,
 }
 
 /// One judgement with what the rule adds to it.
@@ -363,32 +369,19 @@ pub struct InspectionResult {
 #[must_use]
 pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Rule>) -> Inspection {
     let mut out = Inspection::default();
-    for rule in rules {
-        let Some(check) = inspector.catalogue.find(rule.check) else {
-            continue;
-        };
-        let meta = check.meta();
-        for unit in inspector.units(meta.units) {
-            let judged = inspector.judge(rule, &unit);
-            if let Some((kind, why)) = judged.blind {
-                let entry = out.blind.entry(kind).or_insert((why, vec![]));
-                if !entry.1.contains(&meta.id) {
-                    entry.1.push(meta.id);
-                }
-            }
-            for judgement in judged.judgements {
-                out.results.push(InspectionResult {
-                    policy: rule.policy.clone(),
-                    check: meta,
-                    requirement: rule.requirement.clone(),
-                    severity: inspector.severity(rule, &judgement),
-                    party: inspector.party(rule, meta, &judgement),
-                    layer: rule.layer,
-                    judgement,
-                });
-            }
-        }
-    }
+    let mut results = vec![];
+    out.blind = inspect_each(inspector, rules, |rule, meta, judgement| {
+        results.push(InspectionResult {
+            policy: rule.policy.clone(),
+            check: meta,
+            requirement: rule.requirement.clone(),
+            severity: inspector.severity(rule, &judgement),
+            party: inspector.party(rule, meta, &judgement),
+            layer: rule.layer,
+            judgement,
+        });
+    });
+    out.results = results;
     out.results.sort_by(|a, b| {
         (
             &a.policy,
@@ -406,4 +399,44 @@ pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Ru
             ))
     });
     out
+}
+
+/// Kinds that could not be seen, with the checks that were not judged for it.
+pub type Blind = BTreeMap<Kind, (Blindness, Vec<&'static str>)>;
+
+/// Judges every unit under every given rule and hands each judgement on, so that those of
+/// a large cluster need not be held at once. Returns what could not be looked at.
+pub fn inspect_each<'r>(
+    inspector: &Inspector<'_>,
+    rules: impl Iterator<Item = &'r Rule>,
+    mut each: impl FnMut(&Rule, &'static CheckMeta, Judgement),
+) -> Blind {
+    let mut blind = Blind::new();
+    let rules: Vec<(&Rule, &'static CheckMeta)> = rules
+        .filter_map(|rule| Some((rule, inspector.catalogue.find(rule.check)?.meta())))
+        .collect();
+    let kinds: BTreeSet<UnitKind> = rules
+        .iter()
+        .flat_map(|(_, meta)| meta.units.iter().copied())
+        .collect();
+    let kinds: Vec<UnitKind> = kinds.into_iter().collect();
+    for unit in inspector.units(&kinds) {
+        let pods = UnitPods::new(inspector.inventory, &unit);
+        for (rule, meta) in &rules {
+            if !meta.units.contains(&unit.kind()) {
+                continue;
+            }
+            let judged = inspector.judge_with(rule, &unit, &pods);
+            if let Some((kind, why)) = judged.blind {
+                let entry = blind.entry(kind).or_insert((why, vec![]));
+                if !entry.1.contains(&meta.id) {
+                    entry.1.push(meta.id);
+                }
+            }
+            for judgement in judged.judgements {
+                each(rule, meta, judgement);
+            }
+        }
+    }
+    blind
 }

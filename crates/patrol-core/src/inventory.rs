@@ -11,7 +11,9 @@ mod roots;
 mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use patrol_api::words::Profile;
 
 use crate::facts::{
     ApiService, CrdFact, EndpointSlice, Fact, Namespace, Node, ObjectKey, Observed, Service,
@@ -48,7 +50,6 @@ pub enum Touched {
 #[derive(Clone, Debug)]
 struct Held<T> {
     fact: Arc<T>,
-    version: Box<str>,
     epoch: u32,
 }
 
@@ -80,6 +81,7 @@ pub struct Inventory {
     sidecar_sets: Table<SidecarSet>,
     templates: pool::Pool<crate::facts::Template>,
     instances: BTreeMap<Sym, Instances>,
+    profile: OnceLock<Profile>,
     sight: BTreeMap<Kind, Sight>,
     epochs: BTreeMap<Kind, u32>,
 }
@@ -95,20 +97,30 @@ impl Inventory {
 
     /// Takes in one object. Kinds of ours are not kept here.
     pub fn upsert(&mut self, seen: Observed) -> Vec<Touched> {
+        let (kind, key) = (seen.kind, seen.key.clone());
+        let was_blind = self.sight_mut(kind).cleared(&key);
+        let mut touched = self.store(seen);
+        if was_blind {
+            touched.extend(self.touched_by(kind, &key));
+        }
+        touched
+    }
+
+    fn store(&mut self, seen: Observed) -> Vec<Touched> {
         let epoch = self.epoch(seen.kind);
-        self.sight_mut(seen.kind).cleared(&seen.key);
         let Observed {
             kind,
             key,
-            version,
+            version: _,
             fact,
         } = seen;
         match fact {
             Fact::Pod(pod) => self.upsert_pod(key, *pod, epoch),
-            Fact::Workload(workload) => self.upsert_workload(kind, key, *workload, version, epoch),
+            Fact::Workload(workload) => self.upsert_workload(kind, key, *workload, epoch),
             Fact::Node(node) => {
+                self.profile.take();
                 let name = Sym::new(&key.name);
-                let before = put(&mut self.nodes, key, *node, version, epoch);
+                let before = put(&mut self.nodes, key, *node, epoch);
                 match before {
                     Change::None => vec![],
                     Change::Updated | Change::New => {
@@ -121,7 +133,7 @@ impl Inventory {
             }
             Fact::Namespace(namespace) => {
                 let name = Sym::new(&key.name);
-                match put(&mut self.namespaces, key, *namespace, version, epoch) {
+                match put(&mut self.namespaces, key, *namespace, epoch) {
                     Change::None => vec![],
                     _ => vec![
                         Touched::Namespace(name.clone()),
@@ -130,18 +142,18 @@ impl Inventory {
                     ],
                 }
             }
-            Fact::Service(s) => cluster(put(&mut self.services, key, *s, version, epoch)),
-            Fact::EndpointSlice(s) => cluster(put(&mut self.slices, key, s, version, epoch)),
+            Fact::Service(s) => cluster(put(&mut self.services, key, *s, epoch)),
+            Fact::EndpointSlice(s) => cluster(put(&mut self.slices, key, s, epoch)),
             Fact::Webhook(w) => {
                 let table = self.webhooks.entry(kind).or_default();
-                match put(table, key, *w, version, epoch) {
+                match put(table, key, *w, epoch) {
                     Change::None => vec![],
                     _ => vec![Touched::Everything],
                 }
             }
-            Fact::Crd(c) => cluster(put(&mut self.crds, key, *c, version, epoch)),
-            Fact::ApiService(a) => cluster(put(&mut self.api_services, key, *a, version, epoch)),
-            Fact::SidecarSet(s) => match put(&mut self.sidecar_sets, key, *s, version, epoch) {
+            Fact::Crd(c) => cluster(put(&mut self.crds, key, *c, epoch)),
+            Fact::ApiService(a) => cluster(put(&mut self.api_services, key, *a, epoch)),
+            Fact::SidecarSet(s) => match put(&mut self.sidecar_sets, key, *s, epoch) {
                 Change::None => vec![],
                 _ => vec![Touched::Everything],
             },
@@ -151,11 +163,19 @@ impl Inventory {
 
     /// Forgets one object.
     pub fn delete(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
-        self.sight_mut(kind).cleared(key);
+        let was_blind = self.sight_mut(kind).cleared(key);
+        let mut touched = self.remove(kind, key);
+        if was_blind {
+            touched.push(Touched::Cluster);
+        }
+        touched
+    }
+
+    fn remove(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
         match kind {
             Kind::Pod => self.delete_pod(key),
             k if Kind::WORKLOADS.contains(&k) => self.delete_workload(kind, key),
-            Kind::Node => match self.nodes.remove(key) {
+            Kind::Node => match self.forget_node(key) {
                 Some(_) => {
                     let name = Sym::new(&key.name);
                     self.agents.node_gone(&name);
@@ -197,6 +217,19 @@ impl Inventory {
             },
             _ => vec![],
         }
+    }
+
+    fn forget_node(&mut self, key: &ObjectKey) -> Option<Held<Node>> {
+        self.profile.take();
+        self.nodes.remove(key)
+    }
+
+    /// The provider profile as the nodes show it.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        *self
+            .profile
+            .get_or_init(|| crate::inspect::detect_profile(self))
     }
 
     /// A list of `kind` begins: what it does not mention will be swept at its end.
@@ -258,16 +291,23 @@ impl Inventory {
         reason: String,
     ) -> Vec<Touched> {
         let touched = match &key {
-            Some(key) if kind == Kind::Pod => self.root_of_pod(key).map(Touched::Root),
-            Some(key) if Kind::WORKLOADS.contains(&kind) => {
-                Some(Touched::Root(self.root_of(kind, key)))
-            }
-            Some(key) if kind == Kind::Node => Some(Touched::Node(Sym::new(&key.name))),
-            Some(key) if kind == Kind::Namespace => Some(Touched::Namespace(Sym::new(&key.name))),
-            _ => None,
+            Some(key) => self.touched_by(kind, key),
+            None => vec![Touched::Cluster],
         };
         self.sight_mut(kind).blind(key, reason);
-        touched.into_iter().chain([Touched::Cluster]).collect()
+        touched
+    }
+
+    /// What depends on whether this object can be decoded.
+    fn touched_by(&self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
+        let unit = match kind {
+            Kind::Pod => self.root_of_pod(key).map(Touched::Root),
+            k if Kind::WORKLOADS.contains(&k) => Some(Touched::Root(self.root_of(kind, key))),
+            Kind::Node => Some(Touched::Node(Sym::new(&key.name))),
+            Kind::Namespace => Some(Touched::Namespace(Sym::new(&key.name))),
+            _ => None,
+        };
+        unit.into_iter().chain([Touched::Cluster]).collect()
     }
 
     fn epoch(&self, kind: Kind) -> u32 {
@@ -429,17 +469,10 @@ enum Change {
 }
 
 /// Stores a fact; a repeat of what is known touches nothing.
-fn put<T: PartialEq>(
-    table: &mut Table<T>,
-    key: ObjectKey,
-    fact: T,
-    version: String,
-    epoch: u32,
-) -> Change {
+fn put<T: PartialEq>(table: &mut Table<T>, key: ObjectKey, fact: T, epoch: u32) -> Change {
     match table.get_mut(&key) {
         Some(held) => {
             held.epoch = epoch;
-            held.version = version.into();
             if *held.fact == fact {
                 return Change::None;
             }
@@ -449,7 +482,6 @@ fn put<T: PartialEq>(
         None => {
             let held = Held {
                 fact: Arc::new(fact),
-                version: version.into(),
                 epoch,
             };
             table.insert(key, held);

@@ -7,7 +7,7 @@ use patrol_api::ticket::Finding;
 use patrol_api::time::Time;
 
 use super::{Keys, Patrol};
-use crate::check::{Check, Exempt, Judgement, Unit, UnitKind, Verdict};
+use crate::check::{Check, Exempt, Judgement, Unit, UnitKind, UnitPods, Verdict};
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::inspect::{Judged, Presence};
@@ -34,8 +34,6 @@ pub(super) struct Evaluation {
     /// Units by the time at which a grace ends.
     timers: BTreeSet<(Time, Unit)>,
     timer_of: BTreeMap<Unit, Time>,
-    /// Whether everything was judged at least once since tickets were known.
-    pub complete_once: bool,
 }
 
 /// What is known of an identity.
@@ -133,11 +131,7 @@ impl Patrol {
             };
             self.evaluate_unit(&unit, now.wall);
         }
-        if self.evaluation.dirty.is_empty() {
-            self.evaluation.complete_once |= self.knows_all(Kind::Ticket);
-        } else {
-            self.wake.soon = true;
-        }
+        self.wake.soon |= !self.evaluation.dirty.is_empty();
         if let Some(at) = self.evaluation.next_timer() {
             self.wake_at(at);
         }
@@ -149,6 +143,7 @@ impl Patrol {
         let mut judged_keys: Keys = Keys::new();
         {
             let inspector = self.inspector(now);
+            let pods = UnitPods::new(&self.inventory, unit);
             let rules = self
                 .rulebook
                 .enabled()
@@ -166,7 +161,7 @@ impl Patrol {
                 if !inspector.applies(rule, check.meta(), unit) {
                     continue;
                 }
-                let Judged { judgements, blind } = inspector.judge(rule, unit);
+                let Judged { judgements, blind } = inspector.judge_with(rule, unit, &pods);
                 if let Some((kind, why)) = blind {
                     for key in self.keys_of_rule(unit, rule) {
                         if let Some(known) = self.evaluation.known.get(&key) {
@@ -183,8 +178,8 @@ impl Patrol {
                 for judgement in judgements {
                     look_again = earlier(look_again, judgement.recheck_at);
                     let key = ticket::place(rule, &judgement, &self.config.namespace);
-                    let has_ticket = self.tickets.contains(&key);
-                    if !has_ticket && judgement.verdict != Verdict::Fail {
+                    let followed = self.evaluation.known.contains_key(&key);
+                    if !followed && judgement.verdict != Verdict::Fail {
                         continue;
                     }
                     judged_keys.insert(key.clone());
@@ -208,25 +203,37 @@ impl Patrol {
             .cloned()
             .collect();
         for key in unjudged {
-            let assessment = match self.evaluation.known.get(&key) {
-                Some(known) => self.assess_unjudged(&known.finding, unit, now),
-                None => continue,
-            };
-            if self.tickets.contains(&key) {
-                if let Some(known) = self.evaluation.known.get_mut(&key) {
-                    known.assessment = assessment;
-                }
-                self.tickets.touch(&key);
-            } else if !matches!(assessment, Assessment::Unknown(_) | Assessment::Hold) {
-                self.evaluation.forget(&key);
-                self.overflow_left(&key);
+            if let Some(mut known) = self.evaluation.known.get(&key).cloned() {
+                known.assessment = self.assess_unjudged(&known.finding, unit, now);
+                learned.push((key, known));
             }
         }
         for (key, known) in learned {
-            self.evaluation.learn(key.clone(), known);
-            self.tickets.touch(&key);
+            self.follow(key, known);
         }
-        self.evaluation.set_timer(unit, look_again);
+        // A time that is past was looked at just now.
+        self.evaluation
+            .set_timer(unit, look_again.filter(|at| *at > now));
+    }
+
+    /// Remembers what is known of an identity as long as it has a ticket or may get one.
+    fn follow(&mut self, key: ObjectKey, known: Known) {
+        let open = matches!(
+            known.assessment,
+            Assessment::Failing(_) | Assessment::Unknown(_) | Assessment::Hold
+        );
+        if !open && !self.tickets.is_held(&key) {
+            self.overflow_left(&key);
+            self.evaluation.forget(&key);
+            return;
+        }
+        self.tickets.touch(&key);
+        self.evaluation.learn(key, known);
+    }
+
+    /// Whether everything that changed was judged.
+    pub(super) fn is_all_judged(&self) -> bool {
+        self.evaluation.dirty.is_empty() && self.evaluation.all_kinds.is_empty()
     }
 
     /// Always-on findings exist only once some policy enforces.
@@ -284,22 +291,32 @@ impl Patrol {
         }
     }
 
+    /// What a finding's policy alone says of it.
+    pub(super) fn assess_policy(&self, finding: &Finding) -> Option<Assessment> {
+        let sight = self.inventory.sight(Kind::PatrolPolicy);
+        if finding.policy == patrol_api::names::COVERAGE_POLICY {
+            if self.policies.values().any(|p| !p.is_leaving()) {
+                return None;
+            }
+            // A policy that cannot be decoded is one nevertheless.
+            return Some(match sight.blind_count() {
+                0 => Assessment::PolicyRemoved,
+                _ => Assessment::Hold,
+            });
+        }
+        match self.policies.get(finding.policy.as_str()) {
+            None if sight.may_lack(&ObjectKey::new("", &finding.policy)) => Some(Assessment::Hold),
+            None => Some(Assessment::PolicyRemoved),
+            Some(state) if state.is_leaving() => Some(Assessment::PolicyRemoved),
+            Some(state) if !state.is_valid() || state.is_suspended() => Some(Assessment::Hold),
+            Some(_) => None,
+        }
+    }
+
     /// What is known of an identity that no rule spoke about.
     fn assess_unjudged(&self, finding: &Finding, unit: &Unit, now: Time) -> Assessment {
-        let always_on = finding.policy == patrol_api::names::COVERAGE_POLICY;
-        if always_on {
-            if self.policies.is_empty() {
-                return Assessment::PolicyRemoved;
-            }
-        } else {
-            match self.policies.get(finding.policy.as_str()) {
-                None => return Assessment::PolicyRemoved,
-                Some(state) if state.is_leaving() => return Assessment::PolicyRemoved,
-                Some(state) if !state.is_valid() || state.is_suspended() => {
-                    return Assessment::Hold;
-                }
-                Some(_) => {}
-            }
+        if let Some(assessment) = self.assess_policy(finding) {
+            return assessment;
         }
         let rule = self.rulebook.rules_of(&finding.policy).iter().find(|r| {
             r.check == finding.check && r.requirement.as_deref() == finding.requirement.as_deref()

@@ -45,6 +45,9 @@ impl Patrol {
                     let swept = self.inventory.forget_all(kind);
                     self.touch(swept);
                     self.sight_changed(kind);
+                    if kind == Kind::AlertReceiver {
+                        self.receivers_uninstalled();
+                    }
                 }
             }
             Event::Counted(crd, count) => {
@@ -69,7 +72,7 @@ impl Patrol {
                 self.inventory
                     .sight_mut(Kind::AlertReceiver)
                     .seen(&seen.key);
-                self.receiver_seen(*receiver);
+                self.receiver_seen(*receiver, now);
             }
             Fact::Ticket(ticket) => {
                 self.inventory.sight_mut(Kind::Ticket).seen(&seen.key);
@@ -108,6 +111,8 @@ impl Patrol {
         if was_blind {
             self.sight_changed(kind);
         }
+        // Blind spots that the list no longer mentions are no more.
+        self.mark(Unit::Cluster);
     }
 
     /// What can be said of every unit whose checks read the kind changes with its sight.

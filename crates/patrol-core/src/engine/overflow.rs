@@ -19,18 +19,26 @@ use crate::ticket::life::{Assessment, Standing};
 const DISCRIMINATOR: &str = "overflow";
 
 /// Policy, check and namespace of tickets that share a ceiling.
-type Bucket = (Sym, Sym, Sym);
+pub(super) type Bucket = (Sym, Sym, Sym);
 
 #[derive(Debug, Default)]
 pub(super) struct Overflow {
     waiting: BTreeMap<Bucket, Keys>,
     changed: BTreeSet<Bucket>,
-    open: BTreeMap<Bucket, usize>,
+    /// Places taken: open tickets and those about to open.
+    taken: BTreeMap<Bucket, usize>,
+    /// The aggregates there are, and what each stands for.
+    aggregates: BTreeMap<ObjectKey, Bucket>,
 }
 
 impl Overflow {
     pub fn waiting(&self) -> usize {
         self.waiting.values().map(BTreeSet::len).sum()
+    }
+
+    /// Looks at every aggregate again.
+    pub fn recount(&mut self) {
+        self.changed.extend(self.aggregates.values().cloned());
     }
 }
 
@@ -43,54 +51,72 @@ fn bucket(finding: &Finding, key: &ObjectKey) -> Bucket {
 }
 
 impl Patrol {
-    /// Whether one more ticket may open; if not, the finding waits in the aggregate.
+    /// Whether one more ticket may open; if not, the finding waits in the aggregate. A
+    /// place is taken before the ticket is written, or a burst would pass the ceiling.
     pub(super) fn admit(&mut self, key: &ObjectKey, finding: &Finding) -> bool {
+        if self.tickets.has_place(key) {
+            return true;
+        }
         let bucket = bucket(finding, key);
-        let most = self
-            .policies
-            .get(finding.policy.as_str())
-            .map_or(1000, |p| p.max_per_check());
-        let open = self.overflow.open.get(&bucket).copied().unwrap_or_default();
-        if open < most {
+        let taken = self
+            .overflow
+            .taken
+            .get(&bucket)
+            .copied()
+            .unwrap_or_default();
+        if taken < self.ceiling(&bucket) {
             if self.unwait(&bucket, key) {
-                self.overflow.changed.insert(bucket);
+                self.overflow.changed.insert(bucket.clone());
             }
+            self.take_place(key, bucket);
             return true;
         }
         let waiting = self.overflow.waiting.entry(bucket.clone()).or_default();
-        if waiting.insert(key.clone()) {
-            self.overflow.changed.insert(bucket);
-        }
+        waiting.insert(key.clone());
+        self.overflow.changed.insert(bucket);
         false
     }
 
-    /// Counts a ticket that opened, or ended.
-    pub(super) fn count_open(&mut self, key: &ObjectKey, finding: &Finding, opened: bool) {
-        if self.is_aggregate(key, finding) {
+    fn ceiling(&self, bucket: &Bucket) -> usize {
+        self.policies
+            .get(&bucket.0)
+            .map_or(1000, |p| p.max_per_check())
+    }
+
+    fn take_place(&mut self, key: &ObjectKey, bucket: Bucket) {
+        *self.overflow.taken.entry(bucket.clone()).or_default() += 1;
+        self.tickets.take_place(key, bucket);
+    }
+
+    /// An open ticket has its place, whatever the ceiling says now.
+    pub(super) fn take_ceiling(&mut self, key: &ObjectKey, finding: &Finding) {
+        if self.tickets.has_place(key) || self.is_aggregate(key, finding) {
             return;
         }
-        let bucket = bucket(finding, key);
-        let count = self.overflow.open.entry(bucket.clone()).or_default();
-        if opened {
-            *count += 1;
+        self.overflow_left(key);
+        self.take_place(key, bucket(finding, key));
+    }
+
+    /// A ticket ended: its place is free for whoever waits.
+    pub(super) fn leave_ceiling(&mut self, key: &ObjectKey) {
+        let Some(bucket) = self.tickets.leave_place(key) else {
             return;
+        };
+        let most = self.ceiling(&bucket);
+        let taken = self.overflow.taken.entry(bucket.clone()).or_default();
+        *taken = taken.saturating_sub(1);
+        let free = most.saturating_sub(*taken);
+        if *taken == 0 {
+            self.overflow.taken.remove(&bucket);
         }
-        *count = count.saturating_sub(1);
-        // A place is free: whoever waits may try again.
-        let waiting: Vec<ObjectKey> = self
-            .overflow
-            .waiting
-            .get(&bucket)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-        for key in waiting {
+        let waiting = self.overflow.waiting.get(&bucket);
+        let next: Vec<ObjectKey> = waiting.into_iter().flatten().take(free).cloned().collect();
+        for key in next {
             self.tickets.touch(&key);
         }
     }
 
-    /// A finding that waited holds no more.
+    /// A finding that waited holds no more, or has its own ticket.
     pub(super) fn overflow_left(&mut self, key: &ObjectKey) {
         let buckets: Vec<Bucket> = self
             .overflow
@@ -119,10 +145,26 @@ impl Patrol {
     /// Whether a ticket is an aggregate.
     pub(super) fn is_aggregate(&self, key: &ObjectKey, finding: &Finding) -> bool {
         let bucket = bucket(finding, key);
-        self.aggregate_place(&bucket, &finding.subject) == *key
+        finding.subject.kind == "Namespace"
+            && Self::aggregate_place(&bucket, &finding.subject) == *key
     }
 
-    fn aggregate_place(&self, bucket: &Bucket, subject: &Subject) -> ObjectKey {
+    /// An aggregate of an earlier life: what it stands for is worked out anew.
+    pub(super) fn aggregate_found(&mut self, key: &ObjectKey, finding: &Finding) {
+        let bucket = bucket(finding, key);
+        self.overflow.changed.insert(bucket.clone());
+        self.overflow.aggregates.insert(key.clone(), bucket);
+    }
+
+    /// Works an aggregate out again. Returns whether the ticket is one.
+    pub(super) fn look_at_aggregate(&mut self, key: &ObjectKey) -> bool {
+        let bucket = self.overflow.aggregates.get(key).cloned();
+        let is_one = bucket.is_some();
+        self.overflow.changed.extend(bucket);
+        is_one
+    }
+
+    fn aggregate_place(bucket: &Bucket, subject: &Subject) -> ObjectKey {
         ObjectKey {
             namespace: bucket.2.clone(),
             name: fingerprint::ticket_name(
@@ -148,25 +190,51 @@ impl Patrol {
 
     /// Brings the aggregates up to date with who waits.
     pub(super) fn settle_overflow(&mut self, now: Now) {
-        let _ = now;
-        for bucket in std::mem::take(&mut self.overflow.changed) {
-            self.settle_aggregate(&bucket);
+        if !self.is_all_judged() {
+            // Who waits is not known yet: an empty waiting room proves nothing.
+            return;
         }
-        if self.evaluation.complete_once {
-            // Aggregates found at start, whose findings were judged meanwhile.
-            for key in self.tickets.unsettled_aggregates() {
-                let Some(finding) = self.tickets.finding(&key) else {
-                    continue;
-                };
-                let bucket = bucket(finding, &key);
-                self.settle_aggregate(&bucket);
-            }
+        for bucket in std::mem::take(&mut self.overflow.changed) {
+            self.settle_aggregate(&bucket, now);
         }
     }
 
-    fn settle_aggregate(&mut self, bucket: &Bucket) {
+    fn settle_aggregate(&mut self, bucket: &Bucket, now: Now) {
         let subject = Self::aggregate_subject(bucket);
-        let key = self.aggregate_place(bucket, &subject);
+        let key = Self::aggregate_place(bucket, &subject);
+        let waiting = self.overflow.waiting.contains_key(bucket);
+        if !waiting && !self.tickets.is_held(&key) {
+            self.overflow.aggregates.remove(&key);
+            self.evaluation.known.remove(&key);
+            return;
+        }
+        let layer = self
+            .config
+            .catalogue
+            .find(&bucket.1)
+            .map_or(patrol_api::words::Layer::L6, |c| c.meta().layer);
+        let finding = Finding {
+            policy: bucket.0.to_string(),
+            check: bucket.1.to_string(),
+            requirement: None,
+            subject_ref: format!("Namespace/{}", bucket.2),
+            subject,
+            layer,
+            cluster: Some(self.config.cluster.name.clone()).filter(|c| !c.is_empty()),
+        };
+        let assessment = self.assess_aggregate(bucket, &finding, now);
+        let known = Known {
+            unit: Unit::Cluster,
+            finding,
+            assessment,
+            enforced: true,
+        };
+        self.overflow.aggregates.insert(key.clone(), bucket.clone());
+        self.evaluation.learn_apart(key.clone(), known);
+        self.tickets.touch(&key);
+    }
+
+    fn assess_aggregate(&self, bucket: &Bucket, finding: &Finding, now: Now) -> Assessment {
         let waiting = self.overflow.waiting.get(bucket);
         let count = waiting.map_or(0, BTreeSet::len);
         let standings: Vec<&Standing> = waiting
@@ -177,59 +245,54 @@ impl Patrol {
                 _ => None,
             })
             .collect();
-        let assessment = match standings.iter().max_by_key(|s| s.severity) {
-            Some(worst) => {
-                let mut sample: Vec<String> = standings
-                    .iter()
-                    .map(|s| format!("{}/{}", s.judgement.subject.kind, s.judgement.subject.name))
-                    .collect();
-                sample.sort();
-                sample.truncate(Affected::SAMPLE);
-                let mut judgement = Judgement::new(subject.clone(), Verdict::Fail)
-                    .reason("ceiling-reached")
-                    .message(format!(
-                        "{count} more subjects in namespace {} have this finding; spec.tickets.maxPerCheck of policy {} keeps them in this one ticket",
-                        bucket.2, bucket.0
-                    ));
-                judgement.affected = Affected {
-                    count: u32::try_from(count).unwrap_or(u32::MAX),
-                    total: u32::try_from(count).unwrap_or(u32::MAX),
-                    sample,
-                };
-                Assessment::Failing(Box::new(Standing {
-                    severity: worst.severity,
-                    party: worst.party,
-                    title: worst.title.clone(),
-                    remediation: worst.remediation.clone(),
-                    judgement,
-                }))
-            }
-            None => Assessment::Passing { fresh: true },
+        let Some(worst) = standings.iter().max_by_key(|s| s.severity) else {
+            return if count > 0 {
+                Assessment::Unknown("none of its findings can be judged".into())
+            } else {
+                self.assess_empty(bucket, finding, now)
+            };
         };
-        if count == 0 && !self.tickets.contains(&key) {
-            self.evaluation.forget(&key);
-            return;
+        let mut sample: Vec<String> = standings
+            .iter()
+            .map(|s| format!("{}/{}", s.judgement.subject.kind, s.judgement.subject.name))
+            .collect();
+        sample.sort();
+        sample.truncate(Affected::SAMPLE);
+        let mut judgement = Judgement::new(finding.subject.clone(), Verdict::Fail)
+            .reason("ceiling-reached")
+            .message(format!(
+                "{count} more subjects in namespace {} have this finding; spec.tickets.maxPerCheck of policy {} keeps them in this one ticket",
+                bucket.2, bucket.0
+            ));
+        let affected = u32::try_from(count).unwrap_or(u32::MAX);
+        judgement.affected = Affected {
+            count: affected,
+            total: affected,
+            sample,
+        };
+        Assessment::Failing(Box::new(Standing {
+            severity: worst.severity,
+            party: worst.party,
+            title: worst.title.clone(),
+            remediation: worst.remediation.clone(),
+            judgement,
+        }))
+    }
+
+    /// Nobody waits: that is evidence only where the check could look.
+    fn assess_empty(&self, bucket: &Bucket, finding: &Finding, now: Now) -> Assessment {
+        if let Some(assessment) = self.assess_policy(finding) {
+            return assessment;
         }
-        let layer = self
-            .config
-            .catalogue
-            .find(&bucket.1)
-            .map_or(patrol_api::words::Layer::L6, |c| c.meta().layer);
-        let known = Known {
-            unit: Unit::Cluster,
-            finding: Finding {
-                policy: bucket.0.to_string(),
-                check: bucket.1.to_string(),
-                requirement: None,
-                subject_ref: format!("Namespace/{}", bucket.2),
-                subject,
-                layer,
-                cluster: Some(self.config.cluster.name.clone()).filter(|c| !c.is_empty()),
+        let inspector = self.inspector(now.wall);
+        match self.config.catalogue.find(&bucket.1) {
+            None => Assessment::CheckDisabled,
+            Some(check) => match inspector.blindness(check) {
+                Some((kind, why)) => Assessment::Unknown(format!("{kind}: {}", why.reason())),
+                None => Assessment::Passing {
+                    fresh: inspector.is_fresh(check),
+                },
             },
-            assessment,
-            enforced: true,
-        };
-        self.evaluation.learn_apart(key.clone(), known);
-        self.tickets.touch(&key);
+        }
     }
 }

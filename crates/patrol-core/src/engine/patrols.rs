@@ -2,54 +2,49 @@
 //! every unit in scope afresh, and closes the coverage account. Single flight per policy;
 //! missed starts run once.
 
+mod account;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use patrol_api::policy::{CoverageRow, LastPatrol, SubjectCounts};
-use patrol_api::ticket::Subject;
+use patrol_api::policy::LastPatrol;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Trigger;
 
 use super::Patrol;
-use super::policies::Round;
-use crate::check::{UnitKind, Verdict};
-use crate::clock::Now;
+use super::policies::{PolicyState, Round};
+use crate::check::UnitKind;
+use crate::clock::{Mono, Now};
 use crate::effect::Effect;
-use crate::inspect::{Inspection, inspect};
-use crate::inventory::Blindness;
+use crate::inspect::{FRESH_SECONDS, inspect_each};
+use crate::inventory::{Blindness, Sight};
 use crate::kind::Kind;
 use crate::rule::{Alternative, RuleSpec};
 use crate::sym::Sym;
+use crate::ticket::ledger;
+
+use account::Account;
 
 /// A review without an answer is asked again.
 const REVIEW_AGAIN: Span = Span::seconds(30);
+/// A patrol waits so long for lists under way and for quiet watches to speak.
+const PATIENCE: Span = Span::seconds(90);
+/// After a start, a take-over, a changed clock or a changed policy nothing counts as
+/// overdue for so long: there was no chance yet to do it.
+const CALM: Span = Span::minutes(2);
 
 impl Patrol {
     /// Keeps what depends on time alone: due starts and overdue patrols.
     pub(super) fn refresh_policies(&mut self, now: Now) {
         let mut overdue = BTreeMap::new();
-        for (name, state) in &self.policies {
-            let at = self
-                .rulebook
-                .policies
-                .get(name)
-                .filter(|rules| !rules.suspended)
-                .and_then(|rules| {
-                    let created = state
-                        .object
-                        .metadata
-                        .creation_timestamp
-                        .as_ref()
-                        .map(patrol_api::condition::from_meta_time);
-                    let since = state.status.last_complete_patrol_at.or(created)?;
-                    let allowed = rules.schedule.period_at(since).times(2);
-                    Some(since.plus(allowed))
-                });
+        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        for name in names {
+            let at = self.overdue_at(&name, now);
             if let Some(at) = at
                 && at > now.wall
             {
-                self.wake.wall = super::evaluate::earlier(self.wake.wall, Some(at));
+                self.wake_at(at);
             }
-            overdue.insert(name.clone(), at.filter(|at| *at <= now.wall));
+            overdue.insert(name, at.filter(|at| *at <= now.wall));
         }
         if overdue != self.own.overdue {
             self.own.overdue = overdue;
@@ -58,10 +53,35 @@ impl Patrol {
         }
     }
 
+    /// When a policy's patrol is, or was, overdue: two periods after the last complete one,
+    /// and not before there was a chance to make one.
+    fn overdue_at(&mut self, name: &Sym, now: Now) -> Option<Time> {
+        let rules = self.rulebook.policies.get(name)?;
+        if rules.suspended {
+            return None;
+        }
+        let state = self.policies.get_mut(name)?;
+        let created = state.object.metadata.creation_timestamp.as_ref();
+        let created = created.map(patrol_api::condition::from_meta_time);
+        let since = state.status.last_complete_patrol_at.or(created)?;
+        // From a clock that was set back since: counts as now.
+        let since = since.min(now.wall);
+        let at = match state.overdue_at {
+            Some((from, at)) if from == since => at,
+            _ => since.plus(rules.schedule.period_at(since).times(2)),
+        };
+        state.overdue_at = Some((since, at));
+        let calm = self.calm_since.max(state.compiled);
+        let calm = calm.plus(CALM.min(at.since(since)));
+        let wait = Span::seconds(calm.since(now.mono).div_ceil(1000));
+        Some(at.max(now.wall.plus(wait)))
+    }
+
     pub(super) fn begin_patrols(&mut self, now: Now) {
         if !self.can_act() {
             return;
         }
+        self.plan_starts();
         let mut kinds: BTreeSet<Kind> = BTreeSet::new();
         let mut started: Vec<(Sym, Trigger)> = vec![];
         let mut again = false;
@@ -75,19 +95,20 @@ impl Patrol {
                 }
                 Round::Judging { .. } => {}
                 Round::Idle => {
-                    if let Some(trigger) = self.due_trigger(name, now.wall) {
+                    if let Some(trigger) = self.due_trigger(name, state, now.wall) {
                         started.push((name.clone(), trigger));
                         kinds.extend(self.kinds_of(name));
                     }
                 }
             }
         }
-        self.wake_for_next_start(now);
+        self.wake_for_next_start();
         if started.is_empty() && !again {
             return;
         }
         for (name, trigger) in started {
             if let Some(state) = self.policies.get_mut(&name) {
+                state.answering = state.asked_now().map(str::to_owned);
                 state.patrol = Round::Reviewing {
                     trigger,
                     started: now.wall,
@@ -109,8 +130,7 @@ impl Patrol {
     }
 
     /// Why a policy's patrol must start now, if it must.
-    fn due_trigger(&self, name: &Sym, now: Time) -> Option<Trigger> {
-        let state = self.policies.get(name)?;
+    fn due_trigger(&self, name: &Sym, state: &PolicyState, now: Time) -> Option<Trigger> {
         let rules = self.rulebook.policies.get(name)?;
         if rules.suspended || state.is_leaving() {
             return None;
@@ -126,15 +146,15 @@ impl Patrol {
         if state.status.observed_generation != Some(state.generation()) {
             return Some(Trigger::PolicyChanged);
         }
-        let next = self.next_start(name, last.started_at, now)?;
-        (next <= now).then_some(Trigger::Schedule)
+        let (_, next) = state.next_start?;
+        // A start recorded ahead of the clock says only that the clock was set back: to
+        // wait for it would be to wait for the clock to get there again.
+        (next? <= now || ledger::is_ahead(last.started_at, now)).then_some(Trigger::Schedule)
     }
 
-    /// The start after `last`. A start recorded in the future (the clock was set back)
-    /// counts as now.
-    pub(super) fn next_start(&self, name: &Sym, last: Time, now: Time) -> Option<Time> {
+    /// The start after `last`.
+    fn start_after(&self, name: &Sym, last: Time) -> Option<Time> {
         let rules = self.rulebook.policies.get(name)?;
-        let last = last.min(now);
         let next = rules.schedule.next_after(last)?;
         Some(match rules.schedule {
             crate::schedule::Schedule::Every(_) => next,
@@ -142,14 +162,32 @@ impl Patrol {
         })
     }
 
-    fn wake_for_next_start(&mut self, now: Now) {
-        let next = self
+    /// Works out the next starts, once for each last one: a cron costs more than a look.
+    fn plan_starts(&mut self) {
+        let stale: Vec<(Sym, Time)> = self
             .policies
             .iter()
             .filter_map(|(name, state)| {
                 let last = state.status.last_patrol.as_ref()?.started_at;
-                self.next_start(name, last, now.wall)
+                let known = state.next_start.is_some_and(|(from, _)| from == last);
+                (!known).then(|| (name.clone(), last))
             })
+            .collect();
+        for (name, last) in stale {
+            let next = self.start_after(&name, last);
+            if let Some(state) = self.policies.get_mut(&name) {
+                state.next_start = Some((last, next));
+            }
+        }
+    }
+
+    fn wake_for_next_start(&mut self) {
+        let next = self
+            .policies
+            .values()
+            // A start that has come already, or never will, is nothing to wake for.
+            .filter(|s| s.patrol == Round::Idle && !s.is_suspended() && !s.is_leaving())
+            .filter_map(|state| state.next_start?.1)
             .min();
         if let Some(at) = next {
             self.wake_at(at);
@@ -193,24 +231,35 @@ impl Patrol {
         for (kind, answer) in answers {
             let news = match answer {
                 Ok(()) => self.inventory.sight_mut(*kind).permitted(),
-                Err(why) => {
-                    let sight = self.inventory.sight_mut(*kind);
-                    !sight.is_absent() && sight.lost(why.clone())
-                }
+                Err(why) => self.inventory.sight_mut(*kind).refused(why.clone()),
             };
             if news {
                 self.sight_changed(*kind);
             }
         }
-        let _ = now;
-        let mut judging = false;
-        for state in self.policies.values_mut() {
+        let reviewed: Vec<Sym> = self
+            .policies
+            .iter()
+            .filter(|(_, state)| matches!(state.patrol, Round::Reviewing { .. }))
+            // An answer to a question of before this policy's patrol began says too little.
+            .filter(|(name, _)| self.kinds_of(name).iter().all(|k| answers.contains_key(k)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let judging = !reviewed.is_empty();
+        for name in reviewed {
+            let Some(state) = self.policies.get_mut(&name) else {
+                continue;
+            };
             if let Round::Reviewing {
                 trigger, started, ..
             } = state.patrol
             {
-                state.patrol = Round::Judging { trigger, started };
-                judging = true;
+                let since = now.mono;
+                state.patrol = Round::Judging {
+                    trigger,
+                    started,
+                    since,
+                };
             }
         }
         if judging {
@@ -225,43 +274,58 @@ impl Patrol {
 
     /// Closes the account of every patrol whose units were all judged.
     pub(super) fn finish_patrols(&mut self, now: Now) {
-        if !self.evaluation.dirty.is_empty() || !self.evaluation.all_kinds.is_empty() {
+        if !self.is_all_judged() {
             return;
         }
-        let done: Vec<(Sym, Trigger, Time)> = self
+        let judged: Vec<(Sym, Trigger, Time, Mono)> = self
             .policies
             .iter()
             .filter_map(|(name, state)| match state.patrol {
-                Round::Judging { trigger, started } => Some((name.clone(), trigger, started)),
+                Round::Judging {
+                    trigger,
+                    started,
+                    since,
+                } => Some((name.clone(), trigger, started, since)),
                 _ => None,
             })
             .collect();
-        for (name, trigger, started) in done {
-            self.finish_patrol(&name, trigger, started, now);
+        for (name, trigger, started, since) in judged {
+            let Some(state) = self.policies.get_mut(&name) else {
+                continue;
+            };
+            if !state.is_valid() || state.is_suspended() || state.is_leaving() {
+                state.patrol = Round::Idle; // half a patrol is none
+                continue;
+            }
+            let waits = now.mono < since.plus(PATIENCE)
+                && self.kinds_of(&name).into_iter().any(|kind| {
+                    let sight = self.inventory.sight(kind);
+                    !sees(sight, started) && will_speak(sight)
+                });
+            if !waits {
+                self.finish_patrol(&name, trigger, started, now);
+            }
         }
     }
 
     fn finish_patrol(&mut self, name: &Sym, trigger: Trigger, started: Time, now: Now) {
+        let mut account = Account::default();
         let inspector = self.inspector(now.wall);
-        let inspection = inspect(&inspector, self.rulebook.rules_of(name).iter());
-        let account = Account::of(&inspection);
+        inspect_each(
+            &inspector,
+            self.rulebook.rules_of(name).iter(),
+            |_, _, judgement| {
+                account.add(judgement);
+            },
+        );
         let kinds = self.kinds_of(name);
-        let blind_kinds = kinds
-            .iter()
-            .filter(|k| self.inventory.sight(**k).blindness().is_some())
-            .count();
-        let blind_objects: usize = kinds
-            .iter()
-            .map(|k| self.inventory.sight(*k).blind_count())
-            .sum();
-        let fresh = kinds.iter().all(|k| {
-            self.inventory
-                .sight(*k)
-                .is_fresh(now.wall, crate::inspect::FRESH_SECONDS)
-        });
-        let complete = blind_kinds == 0 && blind_objects == 0 && fresh;
+        let sights = || kinds.iter().map(|k| self.inventory.sight(*k));
+        let blind_kinds = sights().filter(|s| s.blindness().is_some()).count();
+        let blind_objects: usize = sights().map(Sight::blind_count).sum();
+        let seen = sights().all(|sight| sees(sight, started));
+        let complete = blind_kinds == 0 && blind_objects == 0 && seen;
         let coverage = account.rows(&kinds, &self.inventory);
-        let next = self.next_start(name, started, now.wall.max(started));
+        let next = self.start_after(name, started);
         let Some(state) = self.policies.get_mut(name) else {
             return;
         };
@@ -277,7 +341,7 @@ impl Patrol {
         if complete {
             state.status.last_complete_patrol_at = Some(now.wall.max(started));
         }
-        state.status.observed_patrol_now = state.asked_now().map(str::to_owned);
+        state.status.observed_patrol_now = state.answering.take();
         state.status.observed_generation = Some(state.generation());
         state.status.coverage = coverage;
         state.status.next_patrol_at = next;
@@ -287,115 +351,15 @@ impl Patrol {
     }
 }
 
-/// The coverage account: every subject once, by its worst verdict.
-#[derive(Default)]
-struct Account {
-    subjects: BTreeMap<Subject, Standing>,
+/// Whether a kind spoke since shortly before the patrol began, and nothing is missing.
+fn sees(sight: &Sight, started: Time) -> bool {
+    let spoke = |at: Time| started.unix().saturating_sub(at.unix()) <= FRESH_SECONDS;
+    let lately = sight.is_absent() || sight.heard_at().is_some_and(spoke);
+    sight.blindness().is_none() && !sight.is_relisting() && lately
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    NotApplicable,
-    Passed,
-    Unknown(BTreeSet<String>),
-    Failed,
-}
-
-impl Account {
-    fn of(inspection: &Inspection) -> Self {
-        let mut account = Self::default();
-        for result in &inspection.results {
-            let standing = match &result.judgement.verdict {
-                Verdict::Fail => Standing::Failed,
-                Verdict::Pass => Standing::Passed,
-                Verdict::NotApplicable(_) => Standing::NotApplicable,
-                Verdict::Unknown(reason) => Standing::Unknown(BTreeSet::from([reason.to_string()])),
-            };
-            let held = account
-                .subjects
-                .entry(result.judgement.subject.clone())
-                .or_insert(Standing::NotApplicable);
-            match (&mut *held, standing) {
-                (Standing::Unknown(a), Standing::Unknown(b)) => a.extend(b),
-                (held, new) if *held < new => *held = new,
-                _ => {}
-            }
-        }
-        account
-    }
-
-    fn counts(&self) -> SubjectCounts {
-        let mut counts = SubjectCounts::default();
-        for standing in self.subjects.values() {
-            counts.inspected += 1;
-            match standing {
-                Standing::NotApplicable => counts.not_applicable += 1,
-                Standing::Passed => counts.passed += 1,
-                Standing::Unknown(_) => counts.unknown += 1,
-                Standing::Failed => counts.failed += 1,
-            }
-        }
-        counts
-    }
-
-    fn rows(
-        &self,
-        kinds: &BTreeSet<Kind>,
-        inventory: &crate::inventory::Inventory,
-    ) -> Vec<CoverageRow> {
-        let mut rows: BTreeMap<String, CoverageRow> = BTreeMap::new();
-        let mut reasons: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (subject, standing) in &self.subjects {
-            let kind = kind_word(&subject.kind, &subject.group);
-            let row = rows.entry(kind.clone()).or_default();
-            row.inspected += 1;
-            match standing {
-                Standing::NotApplicable => row.not_applicable += 1,
-                Standing::Unknown(why) => {
-                    row.unknown += 1;
-                    reasons.entry(kind).or_default().extend(why.iter().cloned());
-                }
-                _ => {}
-            }
-        }
-        for kind in kinds {
-            let sight = inventory.sight(*kind);
-            let word = kind_word(kind.info().kind, kind.info().group);
-            if let Some(why) = sight.blindness() {
-                reasons
-                    .entry(word.clone())
-                    .or_default()
-                    .insert(why.reason().to_owned());
-                rows.entry(word.clone()).or_default();
-            }
-            if sight.blind_count() > 0 {
-                let count = sight.blind_count();
-                reasons
-                    .entry(word.clone())
-                    .or_default()
-                    .insert(format!("{count} undecodable"));
-                rows.entry(word).or_default();
-            }
-        }
-        rows.into_iter()
-            .map(|(kind, mut row)| {
-                row.reasons = reasons
-                    .remove(&kind)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .take(16)
-                    .collect();
-                row.kind = kind;
-                row
-            })
-            .collect()
-    }
-}
-
-fn kind_word(kind: &str, group: &str) -> String {
-    if group.is_empty() {
-        kind.to_owned()
-    } else {
-        format!("{kind}.{group}")
-    }
+/// Whether a kind that is not seen well will be, as far as one can tell: its list is on
+/// its way, or its watch is merely quiet.
+fn will_speak(sight: &Sight) -> bool {
+    matches!(sight.blindness(), None | Some(Blindness::Unsynced)) || sight.is_relisting()
 }

@@ -1,26 +1,28 @@
 //! Policies as objects: compiled when they change, reported on, and kept by a finalizer
 //! while whoever was told by their own webhook must still be told the end.
 
+mod closing;
+
 use patrol_api::names::{ANNOTATION_PATROL_NOW, COVERAGE_POLICY};
 use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus, TicketRules};
 use patrol_api::time::{Span, Time};
-use patrol_api::words::{Phase, ToldState, Trigger};
+use patrol_api::words::Trigger;
 
 use super::{Patrol, WriteTarget};
+
 use crate::check::{Unit, UnitKind};
 use crate::clock::{Mono, Now};
 use crate::effect::{About, Effect, Precondition};
-use crate::event::{WriteResult, Written};
+use crate::event::{Refusal, WriteResult, Written};
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
 use crate::rule::{self, Problem};
 use crate::sym::Sym;
 
+pub(super) use closing::Closing;
+
 /// The finalizer on a policy whose closings are owed.
 pub const FINALIZER: &str = "kubepatrol.io/closing";
-/// A deleted policy is held back at most this long.
-const CLOSING: Span = Span::hours(1);
-
 #[derive(Debug)]
 pub(super) struct PolicyState {
     pub object: Box<PatrolPolicy>,
@@ -29,7 +31,14 @@ pub(super) struct PolicyState {
     /// As it should be reported.
     pub status: PatrolPolicyStatus,
     pub patrol: Round,
-    /// The value of the annotation that was answered last.
+    /// The value of the annotation that the patrol under way answers.
+    pub answering: Option<String>,
+    /// Start of the last patrol, and the next one after it.
+    pub next_start: Option<(Time, Option<Time>)>,
+    /// End of the last complete patrol, and when the next one is overdue.
+    pub overdue_at: Option<(Time, Time)>,
+    /// When it was last compiled.
+    pub compiled: Mono,
     pub retry_at: Option<Mono>,
     pub failures: u32,
     pub listed: bool,
@@ -51,6 +60,7 @@ pub(super) enum Round {
     Judging {
         trigger: Trigger,
         started: Time,
+        since: Mono,
     },
 }
 
@@ -162,13 +172,23 @@ impl Patrol {
             self.mark_policy(&name);
         }
         match self.policies.get_mut(&name) {
-            Some(state) if same => state.object = Box::new(policy),
+            Some(state) if same => {
+                if !self.leading {
+                    // Another process reports: what it wrote is the truth.
+                    state.status = policy.status.clone().unwrap_or_default();
+                }
+                state.object = Box::new(policy);
+            }
             _ => {
                 let state = PolicyState {
                     status: policy.status.clone().unwrap_or_default(),
                     object: Box::new(policy),
                     problems: vec![],
                     patrol: Round::Idle,
+                    answering: None,
+                    next_start: None,
+                    overdue_at: None,
+                    compiled: now.mono,
                     retry_at: None,
                     failures: 0,
                     listed: true,
@@ -184,6 +204,24 @@ impl Patrol {
             self.routes_changed();
         }
         self.evaluation.status_dirty = true;
+        self.closing.dirty = true;
+        // The finalizer that its own webhook waits for may be there now.
+        let own = super::receivers::own_webhook_name(&name);
+        self.agenda.poke(&own, now.wall);
+    }
+
+    /// Leading begins: what others reported is the truth, and no patrol is under way.
+    pub(super) fn adopt_policies(&mut self) {
+        for state in self.policies.values_mut() {
+            state.status = state.object.status.clone().unwrap_or_default();
+            state.patrol = Round::Idle;
+            state.answering = None;
+            state.retry_at = None;
+            state.failures = 0;
+            state.finalizer_refused = false;
+        }
+        self.evaluation.status_dirty = true;
+        self.closing.dirty = true;
     }
 
     pub(super) fn policy_gone(&mut self, name: &str) {
@@ -205,6 +243,9 @@ impl Patrol {
         let Some(state) = self.policies.get_mut(name) else {
             return;
         };
+        state.next_start = None;
+        state.overdue_at = None;
+        state.compiled = now.mono;
         let compiled = if name.as_str() == COVERAGE_POLICY {
             Err(vec![Problem {
                 field: "metadata.name".into(),
@@ -310,12 +351,22 @@ impl Patrol {
     // ------------------------------------------------------------ writing
 
     pub(super) fn settle_policies(&mut self, now: Now) {
-        if std::mem::take(&mut self.evaluation.status_dirty) {
-            self.report_policies(now);
+        if self.evaluation.status_dirty {
+            // Counting goes over all tickets: while they change, once a second is enough.
+            if self
+                .reported
+                .is_none_or(|at| now.mono >= at.plus(Span::seconds(1)))
+            {
+                self.evaluation.status_dirty = false;
+                self.reported = Some(now.mono);
+                self.report_policies(now);
+            } else {
+                self.wake_at(now.wall.plus(Span::seconds(1)));
+            }
         }
+        self.settle_finalizers(now);
         let names: Vec<Sym> = self.policies.keys().cloned().collect();
         for name in names {
-            self.settle_finalizer(&name, now);
             self.settle_policy_status(&name, now);
         }
     }
@@ -341,79 +392,9 @@ impl Patrol {
     }
 
     /// One write at a time on a policy: each needs the version the one before left.
-    fn is_policy_busy(&self, name: &Sym) -> bool {
+    pub(super) fn is_policy_busy(&self, name: &Sym) -> bool {
         self.is_writing(&WriteTarget::PolicyStatus(name.clone()))
             || self.is_writing(&WriteTarget::PolicyFinalizer(name.clone()))
-    }
-
-    fn settle_finalizer(&mut self, name: &Sym, now: Now) {
-        let Some(state) = self.policies.get(name) else {
-            return;
-        };
-        let has = state.has_finalizer();
-        let wanted = self.wants_finalizer(state, now);
-        if has == wanted || state.finalizer_refused || self.is_policy_busy(name) {
-            return;
-        }
-        if wanted && state.is_leaving() {
-            return; // too late to add one: the API server refuses it
-        }
-        let at = state.precondition();
-        let id = self.begin_write(WriteTarget::PolicyFinalizer(name.clone()), now);
-        self.outbox.push(Effect::WritePolicyFinalizer {
-            id,
-            at,
-            present: wanted,
-        });
-    }
-
-    /// A policy with a webhook of its own takes the address with it when it goes: it stays
-    /// while someone told there must still be told the end, for an hour at most.
-    fn wants_finalizer(&self, state: &PolicyState, now: Now) -> bool {
-        if state.object.spec.alerts.webhook.is_none() && !state.has_finalizer() {
-            return false;
-        }
-        if let Some(at) = &state.object.metadata.deletion_timestamp {
-            let at = patrol_api::condition::from_meta_time(at);
-            if now.wall.since(at) >= CLOSING {
-                return false;
-            }
-        }
-        self.owes_own_webhook(state)
-    }
-
-    /// Whether the policy's own webhook was, or is about to be, told of a ticket that it
-    /// was not told the end of.
-    fn owes_own_webhook(&self, state: &PolicyState) -> bool {
-        let uid = super::receivers::own_webhook_uid(state.name(), state.uid());
-        self.tickets.iter().any(|(_, _, status)| {
-            status
-                .alerts
-                .iter()
-                .any(|r| r.uid == uid && r.state == ToldState::Firing)
-        }) || (!state.is_leaving()
-            && state.object.spec.alerts.webhook.is_some()
-            && !self.is_observing(state.name())
-            && self.tickets.iter().any(|(_, ticket, status)| {
-                status.phase != Phase::Resolved
-                    && (ticket.spec.finding.policy == state.name()
-                        || ticket.spec.finding.policy == COVERAGE_POLICY)
-            }))
-    }
-
-    fn is_observing(&self, policy: &str) -> bool {
-        self.rulebook
-            .policies
-            .get(policy)
-            .is_some_and(|p| p.observe)
-    }
-
-    /// Whether a policy's own webhook may be told of firing tickets: the finalizer that
-    /// keeps its address is in place, or cannot be had.
-    pub(super) fn may_tell_own_webhook(&self, name: &str) -> bool {
-        self.policies
-            .get(name)
-            .is_some_and(|p| p.has_finalizer() || p.finalizer_refused)
     }
 
     pub(super) fn policy_written(
@@ -434,11 +415,13 @@ impl Patrol {
                 self.policy_seen(*policy, now);
             }
             WriteResult::Done(_) => state.failures = 0,
-            WriteResult::Refused(refusal) if finalizer => {
-                state.finalizer_refused = refusal != crate::event::Refusal::NotLeader;
-            }
-            // The watch brings the newer version; until then wait.
-            _ => {
+            result => {
+                if finalizer && let WriteResult::Refused(refusal) = result {
+                    state.finalizer_refused = refusal != Refusal::NotLeader;
+                    let own = super::receivers::own_webhook_name(name);
+                    self.agenda.poke(&own, now.wall);
+                }
+                // The watch brings the newer version; until then wait.
                 state.failures = state.failures.saturating_add(1);
                 let wait = 1u64 << state.failures.min(6).saturating_sub(1);
                 state.retry_at = Some(now.mono.plus(Span::seconds(wait)));

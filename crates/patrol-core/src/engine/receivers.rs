@@ -23,6 +23,8 @@ pub(super) const CIRCUIT: u32 = 5;
 const BATCH: usize = 1000;
 /// Messages that may go at once before the rate applies.
 const BURST: u64 = 20;
+/// A message in tokens: milliseconds of a minute, so that a millisecond gains `perMinute`.
+const MESSAGE: u64 = 60_000;
 
 #[derive(Debug)]
 pub(super) struct ReceiverState {
@@ -32,6 +34,8 @@ pub(super) struct ReceiverState {
     pub object: Option<Box<AlertReceiver>>,
     pub flights: BTreeMap<DeliveryId, Flight>,
     pub failures: u32,
+    /// Parts refused for their content since one was accepted.
+    refusals: u32,
     pub not_before: Option<Mono>,
     /// The last outcome, when it was no success.
     pub trouble: Option<DeliveryClass>,
@@ -40,14 +44,32 @@ pub(super) struct ReceiverState {
     /// Tellings the receiver refused for their content, until when.
     pub parked: BTreeMap<String, Mono>,
     per_minute: u64,
-    /// Thousandths of messages that may go now.
+    /// Messages that may go now, in `MESSAGE` parts: finer than a millisecond's gain at the
+    /// lowest rate, so that nothing is lost to rounding.
     tokens: u64,
     refilled: Mono,
     pub pending: usize,
     pub oldest_pending: Option<Time>,
     status: AlertReceiverStatus,
-    written: Option<Mono>,
+    written: Back,
     listed: bool,
+}
+
+/// When the status was last written, and how often in a row that failed.
+#[derive(Debug, Default)]
+struct Back {
+    at: Option<Mono>,
+    failures: u32,
+}
+
+/// Whether `new` is an older or equal state of the same object.
+fn is_older(held: &AlertReceiver, new: &AlertReceiver) -> bool {
+    let version = |r: &AlertReceiver| {
+        let version = r.metadata.resource_version.as_deref()?;
+        version.parse::<u128>().ok()
+    };
+    held.metadata.uid == new.metadata.uid
+        && matches!((version(held), version(new)), (Some(a), Some(b)) if b <= a)
 }
 
 /// The UID of a policy's own webhook as a receiver.
@@ -69,24 +91,31 @@ impl ReceiverState {
             object: None,
             flights: BTreeMap::new(),
             failures: 0,
+            refusals: 0,
             not_before: None,
             trouble: None,
             last_success: None,
             batch: BATCH,
             parked: BTreeMap::new(),
             per_minute: 600,
-            tokens: BURST * 1000,
+            tokens: BURST * MESSAGE,
             refilled: Mono::default(),
             pending: 0,
             oldest_pending: None,
             status: AlertReceiverStatus::default(),
-            written: None,
+            written: Back::default(),
             listed: true,
         }
     }
 
+    /// What the server has is the truth.
+    fn adopt(&mut self, object: &AlertReceiver) {
+        self.status = object.status.clone().unwrap_or_default();
+        self.last_success = self.status.last_success_time;
+    }
+
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty()
+        self.flying().next().is_none()
     }
 
     /// Whether another delivery may begin, and if not, when to ask again.
@@ -97,26 +126,39 @@ impl ReceiverState {
             }
         }
         let most = if self.failures == 0 { IN_FLIGHT } else { 1 };
-        if self.flights.len() >= most {
+        if self.flying().count() >= most {
             return Err(None);
         }
         self.refill(now.mono);
-        if self.tokens < 1000 {
-            let wait = (1000 - self.tokens) * 60 / self.per_minute.max(1);
+        if self.tokens < MESSAGE {
+            let wait = (MESSAGE - self.tokens) / self.per_minute.max(1);
             return Err(Some(Span::millis(wait + 1)));
         }
         Ok(())
     }
 
+    /// Deliveries whose answer is awaited.
+    pub fn flying(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.values().filter(|f| !f.lost)
+    }
+
+    /// A message that used up the batch was accepted: the limit it was cut for may be gone,
+    /// or have been one ticket's fault.
+    pub fn batch_accepted(&mut self, tickets: usize) {
+        if tickets >= self.batch {
+            self.batch = (self.batch + self.batch / 4 + 1).min(BATCH);
+        }
+    }
+
     fn refill(&mut self, now: Mono) {
         let elapsed = now.since(self.refilled);
         self.refilled = now;
-        let gained = elapsed.saturating_mul(self.per_minute) / 60;
-        self.tokens = self.tokens.saturating_add(gained).min(BURST * 1000);
+        let gained = elapsed.saturating_mul(self.per_minute);
+        self.tokens = self.tokens.saturating_add(gained).min(BURST * MESSAGE);
     }
 
     pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
-        self.tokens = self.tokens.saturating_sub(1000);
+        self.tokens = self.tokens.saturating_sub(MESSAGE);
         self.flights.insert(id, flight);
     }
 
@@ -125,6 +167,7 @@ impl ReceiverState {
         match class {
             DeliveryClass::Accepted => {
                 self.failures = 0;
+                self.refusals = 0;
                 self.not_before = None;
                 self.trouble = None;
                 self.last_success = self.last_success.max(Some(at));
@@ -139,7 +182,15 @@ impl ReceiverState {
             // The one who can mend it is a person: ask again soon, then ever more rarely.
             DeliveryClass::Config(_) | DeliveryClass::Blocked => self.fail(class, 30, 600, now),
             DeliveryClass::SecretMissing => self.fail(class, 5, 60, now),
-            DeliveryClass::Payload => self.trouble = Some(class),
+            DeliveryClass::Payload => {
+                self.trouble = Some(class);
+                self.refusals = self.refusals.saturating_add(1);
+                // One ticket at fault is found within a dozen tries; a receiver that takes
+                // nothing at all is set up wrongly and is asked ever more rarely.
+                if self.refusals > 16 {
+                    self.fail(class, 2, 600, now);
+                }
+            }
             DeliveryClass::NotLeader => self.not_before = Some(now.plus(Span::seconds(1))),
         }
     }
@@ -161,6 +212,7 @@ impl ReceiverState {
     /// The spec or the address changed: what was learned of it no longer counts.
     fn renew(&mut self) {
         self.failures = 0;
+        self.refusals = 0;
         self.not_before = None;
         self.parked.clear();
         self.batch = BATCH;
@@ -168,7 +220,7 @@ impl ReceiverState {
 }
 
 impl Patrol {
-    pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver) {
+    pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver, now: Now) {
         let name = receiver.metadata.name.clone().unwrap_or_default();
         let uid = receiver.metadata.uid.clone().unwrap_or_default();
         let Some(webhook) = receiver.spec.webhook.clone() else {
@@ -189,8 +241,16 @@ impl Patrol {
         };
         let state = self
             .receivers
-            .entry(name)
+            .entry(name.clone())
             .or_insert_with(|| ReceiverState::new(target.clone()));
+        state.listed = true;
+        if state
+            .object
+            .as_ref()
+            .is_some_and(|o| is_older(o, &receiver))
+        {
+            return;
+        }
         let routed_alike = state
             .object
             .as_ref()
@@ -204,16 +264,15 @@ impl Patrol {
                 state.status = AlertReceiverStatus::default();
             }
         }
-        state.listed = true;
         state.send_resolved = receiver.spec.send_resolved;
         state.coverage = receiver.spec.coverage;
         state.per_minute = u64::from(receiver.spec.rate.per_minute.max(1));
-        if state.object.is_none() {
-            state.status = receiver.status.clone().unwrap_or_default();
-            state.last_success = state.status.last_success_time;
+        if state.object.is_none() || !self.leading {
+            state.adopt(&receiver);
         }
         state.object = Some(Box::new(receiver));
         if !routed_alike {
+            self.agenda.poke(&name, now.wall);
             self.routes_changed();
             self.evaluation.status_dirty = true;
         }
@@ -249,8 +308,37 @@ impl Patrol {
             .entry(name)
             .or_insert_with(|| ReceiverState::new(target.clone()));
         if receiver.target != target {
+            if receiver.target.uid != target.uid {
+                receiver.flights.clear();
+            }
             receiver.target = target;
             receiver.renew();
+        }
+    }
+
+    /// The kind is not installed: there is no receiver but the policies' own webhooks.
+    pub(super) fn receivers_uninstalled(&mut self) {
+        let named: Vec<String> = self
+            .receivers
+            .iter()
+            .filter(|(_, state)| state.object.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in named {
+            self.receiver_gone(&name);
+        }
+    }
+
+    /// Leading begins: what others wrote is the truth, and nothing is under way.
+    pub(super) fn adopt_receivers(&mut self) {
+        for state in self.receivers.values_mut() {
+            state.flights.clear();
+            state.not_before = None;
+            state.written = Back::default();
+            if let Some(object) = state.object.take() {
+                state.adopt(&object);
+                state.object = Some(object);
+            }
         }
     }
 
@@ -282,13 +370,6 @@ impl Patrol {
         self.receivers.values().any(|r| r.target.uid == uid)
     }
 
-    pub(super) fn forget_deliveries(&mut self) {
-        for state in self.receivers.values_mut() {
-            state.flights.clear();
-            state.not_before = None;
-        }
-    }
-
     // ------------------------------------------------------------ status
 
     /// Writes receivers' statuses, at most every 30 s unless a condition flips.
@@ -315,18 +396,19 @@ impl Patrol {
             return;
         }
         let flipped = stored.map(|s| &s.conditions) != Some(&state.status.conditions);
-        let waited = state
-            .written
-            .is_none_or(|at| now.mono >= at.plus(Span::seconds(30)));
-        if !flipped && !waited
-            || state
-                .written
-                .is_some_and(|at| now.mono < at.plus(Span::seconds(1)))
+        let least = match (flipped, state.written.failures) {
+            (false, _) => Span::seconds(30),
+            (true, failures) => Span::seconds(1 << failures.min(6)),
+        };
+        let ready_at = state.written.at.map(|at| at.plus(least));
+        if let Some(at) = ready_at
+            && now.mono < at
         {
-            self.wake_at(now.wall.plus(Span::seconds(if flipped { 1 } else { 30 })));
+            let wait = Span::millis(at.since(now.mono)).plus(Span::seconds(1));
+            self.wake_at(now.wall.plus(wait));
             return;
         }
-        state.written = Some(now.mono);
+        state.written.at = Some(now.mono);
         let at = Precondition {
             key: ObjectKey::new("", name),
             uid: state.target.uid.clone(),
@@ -338,10 +420,19 @@ impl Patrol {
             .push(Effect::WriteReceiverStatus { id, at, status });
     }
 
-    pub(super) fn receiver_written(&mut self, result: WriteResult) {
-        // Anything else is tried again with the version the watch brings.
-        if let WriteResult::Done(Written::Receiver(receiver)) = result {
-            self.receiver_seen(*receiver);
+    pub(super) fn receiver_written(&mut self, name: &str, result: WriteResult, now: Now) {
+        let Some(state) = self.receivers.get_mut(name) else {
+            return;
+        };
+        match result {
+            WriteResult::Done(done) => {
+                state.written.failures = 0;
+                if let Written::Receiver(receiver) = done {
+                    self.receiver_seen(*receiver, now);
+                }
+            }
+            // Tried again with the version the watch brings, ever more rarely.
+            _ => state.written.failures = state.written.failures.saturating_add(1),
         }
     }
 

@@ -1,22 +1,25 @@
 //! Conditions and counts of policies and receivers, from what the engine knows. Counts,
 //! never lists of findings.
 
+mod receiver;
+
 use std::collections::BTreeMap;
 
 use patrol_api::condition::{self, Said};
 use patrol_api::policy::TicketCounts;
-use patrol_api::receiver::{AlertReceiverStatus, Circuit, CircuitState};
 use patrol_api::time::Time;
 use patrol_api::words::{Phase, Severity};
 
 use super::Patrol;
-use super::receivers::{CIRCUIT, ReceiverState};
 use crate::clock::Now;
 use crate::event::{DeliveryClass, Refusal};
+use crate::inventory::Blindness;
 use crate::kind::Kind;
 use crate::sym::Sym;
 use crate::ticket::life::Assessment;
 use crate::ticket::text;
+
+pub(super) use receiver::receiver_status;
 
 /// Status, reason and message of a condition.
 type Words = (Option<bool>, &'static str, String);
@@ -25,9 +28,12 @@ impl Patrol {
     /// Brings every policy's reported status up to date.
     pub(super) fn report_policies(&mut self, now: Now) {
         let mut counts = self.count_tickets();
+        let failing = self.count_failing();
         let names: Vec<Sym> = self.policies.keys().cloned().collect();
         for name in names {
-            let conditions = self.conditions_of(&name, counts.get(&name), now.wall);
+            let open = counts.get(&name).map_or(0, |c| c.open);
+            let failing = failing.get(&name).copied().unwrap_or_default().max(open);
+            let conditions = self.conditions_of(&name, failing, now.wall);
             let Some(state) = self.policies.get_mut(&name) else {
                 continue;
             };
@@ -86,12 +92,18 @@ impl Patrol {
         counts
     }
 
-    fn conditions_of(
-        &self,
-        name: &Sym,
-        counts: Option<&TicketCounts>,
-        now: Time,
-    ) -> Vec<(&'static str, Words)> {
+    /// Findings that hold, with or without a ticket.
+    fn count_failing(&self) -> BTreeMap<Sym, u64> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for known in self.evaluation.known.values() {
+            if matches!(known.assessment, Assessment::Failing(_)) {
+                *counts.entry(known.finding.policy.as_str()).or_default() += 1;
+            }
+        }
+        counts.into_iter().map(|(k, n)| (Sym::new(k), n)).collect()
+    }
+
+    fn conditions_of(&self, name: &Sym, failing: u64, now: Time) -> Vec<(&'static str, Words)> {
         let Some(state) = self.policies.get(name) else {
             return vec![];
         };
@@ -142,10 +154,7 @@ impl Patrol {
                     String::new(),
                 ),
             ),
-            (
-                "Compliant",
-                self.compliant(name, counts, covered.0, patrolled),
-            ),
+            ("Compliant", Self::compliant(failing, covered.0, patrolled)),
             ("Covered", covered),
             ("Alerting", self.alerting(name)),
         ]
@@ -153,6 +162,30 @@ impl Patrol {
 
     /// Whether tickets can be written; a patrol whose findings cannot be kept is not ready.
     fn writable(&self) -> Words {
+        let sight = self.inventory.sight(Kind::Ticket);
+        if sight.is_absent() {
+            return (
+                Some(false),
+                "TicketsUnreadable",
+                "the kind Ticket is not installed: apply the definitions of kubepatrol.io".into(),
+            );
+        }
+        match sight.blindness() {
+            None => {}
+            Some(Blindness::Unsynced) => {
+                return (None, "Pending", "tickets are being listed".into());
+            }
+            Some(why) => {
+                return (
+                    Some(false),
+                    "TicketsUnreadable",
+                    format!(
+                        "tickets cannot be read ({}), so none is opened, resolved or told: grant the operator its rights on tickets",
+                        why.reason()
+                    ),
+                );
+            }
+        }
         let refused = self.tickets.refused();
         let lasting = refused.iter().find(|(why, _)| {
             !matches!(
@@ -173,23 +206,7 @@ impl Patrol {
         }
     }
 
-    fn compliant(
-        &self,
-        name: &Sym,
-        counts: Option<&TicketCounts>,
-        covered: Option<bool>,
-        patrolled: bool,
-    ) -> Words {
-        let open = counts.map_or(0, |c| c.open);
-        let failing = self
-            .evaluation
-            .known
-            .values()
-            .filter(|k| {
-                k.finding.policy == name.as_str() && matches!(k.assessment, Assessment::Failing(_))
-            })
-            .count();
-        let failing = u64::try_from(failing).unwrap_or(u64::MAX).max(open);
+    fn compliant(failing: u64, covered: Option<bool>, patrolled: bool) -> Words {
         if failing > 0 {
             return (
                 Some(false),
@@ -248,6 +265,27 @@ impl Patrol {
         }
     }
 
+    /// Receivers by name that cannot be known are not told.
+    fn receivers_unreadable(&self, policy: &Sym) -> Option<Words> {
+        let state = self.policies.get(policy)?;
+        if state.object.spec.alerts.receivers.is_empty() {
+            return None;
+        }
+        Some(
+            match self.inventory.sight(Kind::AlertReceiver).blindness()? {
+                Blindness::Unsynced => (None, "Pending", "receivers are being listed".into()),
+                why => (
+                    Some(false),
+                    "ReceiversUnreadable",
+                    format!(
+                        "alertreceivers cannot be read ({}), so none is told: grant the operator its rights on them",
+                        why.reason()
+                    ),
+                ),
+            },
+        )
+    }
+
     fn alerting(&self, name: &Sym) -> Words {
         let receivers = self.receivers_of(name);
         if receivers.is_empty() {
@@ -256,6 +294,9 @@ impl Patrol {
                 "NoReceiver",
                 "tickets are told to nobody: name receivers in spec.alerts".into(),
             );
+        }
+        if let Some(words) = self.receivers_unreadable(name) {
+            return words;
         }
         let missing: Vec<&str> = receivers
             .iter()
@@ -327,87 +368,4 @@ fn advice(class: DeliveryClass) -> &'static str {
         }
         DeliveryClass::NotLeader => "this replica does not lead",
     }
-}
-
-/// The status of an AlertReceiver.
-pub(super) fn receiver_status(
-    trouble: Option<DeliveryClass>,
-    state: &ReceiverState,
-    now: Time,
-) -> AlertReceiverStatus {
-    let mut status = Patrol::receiver_status_of(state).clone();
-    status.last_success_time = state.last_success;
-    status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
-    status.oldest_pending_time = state.oldest_pending;
-    status.circuit = Some(Circuit {
-        state: match (state.failures >= CIRCUIT, state.flights.is_empty()) {
-            (false, _) => CircuitState::Closed,
-            (true, true) => CircuitState::Open,
-            (true, false) => CircuitState::HalfOpen,
-        },
-        failures: u64::from(state.failures),
-        ..Circuit::default()
-    });
-    let tried = state.last_success.is_some() || trouble.is_some();
-    let yes_if = |ok: bool| tried.then_some(ok);
-    let ready = match trouble {
-        Some(class) => (Some(false), class.as_str(), advice(class)),
-        None => (
-            yes_if(true),
-            if tried { "Accepting" } else { "NotTried" },
-            "",
-        ),
-    };
-    let blocked = matches!(trouble, Some(DeliveryClass::Blocked));
-    let secret = matches!(trouble, Some(DeliveryClass::SecretMissing));
-    let rows = [
-        ("Ready", ready),
-        (
-            "AddressAllowed",
-            (
-                yes_if(!blocked),
-                if blocked {
-                    "AddressBlocked"
-                } else if tried {
-                    "Allowed"
-                } else {
-                    "NotTried"
-                },
-                if blocked {
-                    advice(DeliveryClass::Blocked)
-                } else {
-                    ""
-                },
-            ),
-        ),
-        (
-            "SecretResolved",
-            (
-                yes_if(!secret),
-                if secret {
-                    "SecretMissing"
-                } else if tried {
-                    "Resolved"
-                } else {
-                    "NotTried"
-                },
-                if secret {
-                    advice(DeliveryClass::SecretMissing)
-                } else {
-                    ""
-                },
-            ),
-        ),
-    ];
-    for (kind, (ok, reason, message)) in rows {
-        let said = Said {
-            kind,
-            status: ok,
-            reason,
-            message,
-            generation: state.object.as_ref().and_then(|o| o.metadata.generation),
-        };
-        condition::set(&mut status.conditions, &said, now);
-    }
-    status
 }

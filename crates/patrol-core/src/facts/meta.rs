@@ -1,6 +1,7 @@
 //! Object metadata, cut to what identifies, selects and ages an object.
 
 use std::fmt;
+use std::sync::Arc;
 
 use patrol_api::time::Time;
 use serde::Deserialize;
@@ -13,8 +14,8 @@ use crate::sym::Sym;
 pub struct ObjectKey {
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: Sym,
-    /// Name. Not interned: names do not repeat.
-    pub name: Box<str>,
+    /// Name. Not interned (names do not repeat), but shared by the indexes that hold it.
+    pub name: Arc<str>,
 }
 
 impl ObjectKey {
@@ -45,7 +46,7 @@ pub enum Uid {
     #[default]
     Absent,
     /// A UUID in its canonical form.
-    Uuid(u128),
+    Uuid([u8; 16]),
     /// Any other text.
     Text(Sym),
 }
@@ -57,7 +58,10 @@ impl Uid {
         if text.is_empty() {
             return Self::Absent;
         }
-        parse_uuid(text).map_or_else(|| Self::Text(Sym::new(text)), Self::Uuid)
+        parse_uuid(text).map_or_else(
+            || Self::Text(Sym::new(text)),
+            |value| Self::Uuid(value.to_be_bytes()),
+        )
     }
 
     /// Whether there is one.
@@ -95,15 +99,18 @@ impl fmt::Display for Uid {
         match self {
             Self::Absent => Ok(()),
             Self::Text(text) => f.write_str(text),
-            Self::Uuid(v) => write!(
-                f,
-                "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-                v >> 96,
-                (v >> 80) & 0xffff,
-                (v >> 64) & 0xffff,
-                (v >> 48) & 0xffff,
-                v & 0xffff_ffff_ffff
-            ),
+            Self::Uuid(bytes) => {
+                let v = u128::from_be_bytes(*bytes);
+                write!(
+                    f,
+                    "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                    v >> 96,
+                    (v >> 80) & 0xffff,
+                    (v >> 64) & 0xffff,
+                    (v >> 48) & 0xffff,
+                    v & 0xffff_ffff_ffff
+                )
+            }
         }
     }
 }
@@ -192,10 +199,16 @@ impl Labels {
     /// Only the pairs whose key passes.
     #[must_use]
     pub fn filtered(self, keep: impl Fn(&str) -> bool) -> Self {
-        if self.0.iter().all(|(k, _)| keep(k)) {
+        self.filtered_pairs(|key, _| keep(key))
+    }
+
+    /// Only the pairs that pass.
+    #[must_use]
+    pub fn filtered_pairs(self, keep: impl Fn(&str, &str) -> bool) -> Self {
+        if self.0.iter().all(|(k, v)| keep(k, v)) {
             return self;
         }
-        Self(self.0.into_iter().filter(|(k, _)| keep(k)).collect())
+        Self(self.0.into_iter().filter(|(k, v)| keep(k, v)).collect())
     }
 }
 
@@ -282,7 +295,7 @@ pub struct Meta {
     /// The annotations that some check reads.
     pub annotations: Labels,
     /// Controller owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// `creationTimestamp`; absent in a manifest.
     pub created: Option<Time>,
     /// Whether `deletionTimestamp` is set.
@@ -333,11 +346,13 @@ impl RawMeta {
             .unwrap_or_default()
             .into_iter()
             .find(|owner| owner.controller == Some(true))
-            .map(|owner| Owner {
-                group: Sym::new(crate::kind::group_of(&owner.api_version)),
-                kind: owner.kind,
-                name: owner.name,
-                uid: owner.uid.unwrap_or_default(),
+            .map(|owner| {
+                Arc::new(Owner {
+                    group: Sym::new(crate::kind::group_of(&owner.api_version)),
+                    kind: owner.kind,
+                    name: owner.name,
+                    uid: owner.uid.unwrap_or_default(),
+                })
             });
         let meta = Meta {
             uid: self.uid.unwrap_or_default(),

@@ -20,6 +20,7 @@ pub use cluster::{
 pub use decode::{DecodeError, Fact, Observed, decode, decode_value, identity_of};
 pub use meta::{Labels, Meta, ObjectKey, Owner, Uid};
 pub use node::{Node, Taint};
+pub(crate) use pod::derived_label;
 pub use pod::is_live;
 pub use pod::{
     Container, ContainerState, ContainerStatus, PodFact, PodPhase, PodShape, PodStatus, Role,

@@ -1,6 +1,8 @@
 //! Pods: a small record of its own, and two parts that many pods share (the shape their
 //! template gave them, and their status), which the inventory stores once.
 
+use std::sync::Arc;
+
 use patrol_api::time::Time;
 use serde::Deserialize;
 
@@ -333,12 +335,23 @@ struct RawTerminated {
     finished_at: Option<Time>,
 }
 
-/// Labels a StatefulSet derives from the pod's own name: keeping them would make every
-/// shape unique. `labels_of_pod` in the inventory gives them back.
-pub(crate) const NAME_LABELS: [&str; 2] = [
-    "statefulset.kubernetes.io/pod-name",
-    "apps.kubernetes.io/pod-index",
-];
+/// The value that a controller derives for a label from the pod's own name or owner.
+/// Keeping such labels would make every shape unique; they are computed when asked for.
+pub(crate) fn derived_label<'a>(
+    key: &str,
+    pod: &'a str,
+    owner: Option<&'a Owner>,
+) -> Option<&'a str> {
+    let owner = owner?;
+    let tail = |name: &'a str| name.rsplit_once('-').map(|(_, tail)| tail);
+    match (owner.kind.as_str(), key) {
+        ("StatefulSet", "statefulset.kubernetes.io/pod-name") => Some(pod),
+        ("StatefulSet", "apps.kubernetes.io/pod-index") => tail(pod),
+        ("ReplicaSet", "pod-template-hash") => tail(&owner.name),
+        ("Job", "job-name" | "batch.kubernetes.io/job-name") => Some(&owner.name),
+        _ => None,
+    }
+}
 
 impl RawPodSpec {
     pub(crate) fn shape(&self, labels: Labels, annotations: Labels) -> PodShape {
@@ -368,7 +381,7 @@ impl RawPodSpec {
             .is_some_and(|name| name.as_str() == "windows");
         PodShape {
             mirror: annotations.get("kubernetes.io/config.mirror").is_some(),
-            labels: labels.filtered(|key| !NAME_LABELS.contains(&key)),
+            labels,
             annotations: annotations.filtered(|key| key != "kubernetes.io/config.mirror"),
             containers: containers.into(),
             host_network: self.host_network == Some(true),
@@ -468,11 +481,15 @@ impl RawPod {
             .as_ref()
             .is_some_and(|o| o.kind.as_str() == "Node");
         let annotations = super::sidecar_set::without_times(meta.annotations);
-        let mut shape = spec.shape(meta.labels, annotations);
+        let owner = meta.owner.as_deref();
+        let labels = meta
+            .labels
+            .filtered_pairs(|label, value| derived_label(label, &key.name, owner) != Some(value));
+        let mut shape = spec.shape(labels, annotations);
         shape.mirror |= mirror;
         let fact = PodFact {
             uid: meta.uid,
-            owner: meta.owner.filter(|_| !mirror),
+            owner: meta.owner.filter(|_| !mirror).map(Arc::unwrap_or_clone),
             node: spec.node_name.filter(|n| !n.is_empty()),
             created: meta.created,
             deleting: meta.deleting,

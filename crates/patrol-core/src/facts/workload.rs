@@ -251,11 +251,22 @@ impl RawRequirement {
     }
 }
 
+/// Labels that controllers add to the templates of what they make.
+const ADDED: [&str; 5] = [
+    "pod-template-hash",
+    "job-name",
+    "controller-uid",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/controller-uid",
+];
+
 impl RawTemplate {
     fn fact(self) -> Template {
         let (_, _, meta) = self.metadata.unwrap_or_default().split();
         let mut spec = self.spec.unwrap_or_default();
-        let shape = spec.shape(meta.labels, meta.annotations);
+        // What a ReplicaSet or Job adds to its template would part it from its owner's.
+        let labels = meta.labels.filtered(|key| !ADDED.contains(&key));
+        let shape = spec.shape(labels, meta.annotations);
         let terms = spec
             .affinity
             .take()

@@ -52,23 +52,13 @@ impl Pod {
         self.status.unscheduled.as_ref()?.pin.as_ref()
     }
 
-    /// A label of the live pod, with those that a StatefulSet derives from its name.
+    /// A label of the live pod, with those that controllers derive from names.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         if let Some(value) = self.shape.labels.get(key) {
             return Some(value.as_str());
         }
-        let stateful = self
-            .owner
-            .as_ref()
-            .is_some_and(|o| o.kind.as_str() == "StatefulSet");
-        match key {
-            "statefulset.kubernetes.io/pod-name" if stateful => Some(&self.key.name),
-            "apps.kubernetes.io/pod-index" if stateful => {
-                self.key.name.rsplit_once('-').map(|(_, index)| index)
-            }
-            _ => None,
-        }
+        crate::facts::derived_label(key, &self.key.name, self.owner.as_deref())
     }
 }
 

@@ -305,7 +305,6 @@ impl Inventory {
         kind: Kind,
         key: ObjectKey,
         mut workload: Workload,
-        version: String,
         epoch: u32,
     ) -> Vec<Touched> {
         if let Some(template) = workload.template.take() {
@@ -316,7 +315,6 @@ impl Inventory {
         if before.as_ref() == Some(&workload) {
             if let Some(held) = self.workloads.get_mut(&kind).and_then(|t| t.get_mut(&key)) {
                 held.epoch = epoch;
-                held.version = version.into();
             }
             return vec![];
         }
@@ -340,7 +338,6 @@ impl Inventory {
         }
         let held = Held {
             fact: Arc::new(workload),
-            version: version.into(),
             epoch,
         };
         self.workloads

@@ -35,6 +35,8 @@ pub struct Sight {
     listed_once: bool,
     relisting: bool,
     blindness: Option<Blindness>,
+    /// What an access review said, until it or a complete list says otherwise.
+    refused: Option<Blindness>,
     absent: bool,
     heard_at: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
@@ -47,6 +49,7 @@ impl Sight {
             listed_once: false,
             relisting: false,
             blindness: None,
+            refused: None,
             absent: false,
             heard_at: None,
             blind: BTreeMap::new(),
@@ -61,7 +64,7 @@ impl Sight {
         if self.absent {
             return None;
         }
-        match &self.blindness {
+        match self.blindness.as_ref().or(self.refused.as_ref()) {
             Some(b) => Some(b.clone()),
             None if !self.listed_once => Some(Blindness::Unsynced),
             None => None,
@@ -75,13 +78,19 @@ impl Sight {
         self.blindness().is_none() && !self.relisting && self.blind.is_empty() && self.nameless == 0
     }
 
-    /// Whether the last word from the watch is at most `seconds` old.
+    /// Whether the last word from the watch is at most `seconds` old. A list under way is
+    /// no word yet: what it has not mentioned may be of before the gap it closes. Nor is a
+    /// word from the future, which a clock that was set back leaves behind.
     #[must_use]
     pub fn is_fresh(&self, now: Time, seconds: i64) -> bool {
-        self.absent
-            || self
-                .heard_at
-                .is_some_and(|at| now.unix().saturating_sub(at.unix()) <= seconds)
+        let lately = |at: Time| at <= now && now.unix().saturating_sub(at.unix()) <= seconds;
+        self.absent || (!self.relisting && self.heard_at.is_some_and(lately))
+    }
+
+    /// Whether a complete list is under way.
+    #[must_use]
+    pub fn is_relisting(&self) -> bool {
+        self.relisting
     }
 
     /// When the watch last said anything.
@@ -113,6 +122,13 @@ impl Sight {
         self.blind.contains_key(key)
     }
 
+    /// Whether an object that is not in the inventory may exist all the same, because it
+    /// cannot be decoded.
+    #[must_use]
+    pub fn may_lack(&self, key: &ObjectKey) -> bool {
+        self.nameless > 0 || self.blind.contains_key(key)
+    }
+
     pub(super) fn relisting(&mut self) {
         self.relisting = true;
         self.nameless = 0;
@@ -123,6 +139,7 @@ impl Sight {
         self.listed_once = true;
         self.relisting = false;
         self.blindness = None;
+        self.refused = None;
         self.absent = false;
     }
 
@@ -131,18 +148,25 @@ impl Sight {
         self.cleared(key);
     }
 
-    /// An access review allows the kind. It only ends a denial: what fails for another
-    /// reason is not mended by a right. Returns whether that is news.
+    /// An access review allows the kind. It only ends what a review said: a watch that was
+    /// lost comes back with a list. Returns whether that is news.
     pub fn permitted(&mut self) -> bool {
-        if self.listed_once && matches!(self.blindness, Some(Blindness::Denied(_))) {
-            self.blindness = None;
-            return true;
-        }
-        false
+        self.refused.take().is_some()
     }
 
-    pub(super) fn cleared(&mut self, key: &ObjectKey) {
-        self.blind.remove(key);
+    /// An access review refuses the kind, whatever its watch still shows. Returns whether
+    /// that is news.
+    pub fn refused(&mut self, why: Blindness) -> bool {
+        if self.absent || self.refused.as_ref() == Some(&why) {
+            return false;
+        }
+        self.refused = Some(why);
+        true
+    }
+
+    /// Returns whether it was a blind spot.
+    pub(super) fn cleared(&mut self, key: &ObjectKey) -> bool {
+        self.blind.remove(key).is_some()
     }
 
     pub(super) fn blind(&mut self, key: Option<ObjectKey>, reason: String) {
@@ -156,7 +180,8 @@ impl Sight {
 
     /// The watch said something (an event, a bookmark, the end of a list).
     pub fn heard(&mut self, at: Time) {
-        self.heard_at = Some(self.heard_at.map_or(at, |before| before.max(at)));
+        // Not the later of two: the clock may have been set back since.
+        self.heard_at = Some(at);
     }
 
     /// Sight is lost until the next complete list. Returns whether that is news.
@@ -171,7 +196,9 @@ impl Sight {
     pub fn not_installed(&mut self) -> bool {
         let news = !self.absent;
         self.absent = true;
+        self.relisting = false;
         self.blindness = None;
+        self.refused = None;
         self.blind.clear();
         self.nameless = 0;
         news

@@ -12,6 +12,9 @@ use patrol_api::words::{AlertReason, Phase, ToldState};
 
 use crate::fingerprint;
 
+/// How far two clocks may differ (AD-12).
+const SKEW: Span = Span::minutes(5);
+
 /// One thing a receiver must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telling {
@@ -165,6 +168,11 @@ pub fn record(
         at,
         episode: telling.episode,
     };
+    // A receiver that was made anew under its old name: the one before is gone, and the
+    // list holds one record a name.
+    status
+        .alerts
+        .retain(|r| r.receiver != record.receiver || r.uid == record.uid);
     let changed = merge_one(&mut status.alerts, record);
     if changed {
         status.last_alerted_at = status.last_alerted_at.max(Some(at));
@@ -173,11 +181,44 @@ pub fn record(
 }
 
 /// Joins the ledger of another copy of the same ticket into `into`: for each receiver the
-/// record that is further along stays. Commutative, associative, idempotent.
+/// record that is further along stays. Commutative, associative, idempotent, but for a
+/// receiver that was made anew under its old name.
 pub fn join(into: &mut Vec<AlertRecord>, other: &[AlertRecord]) {
     for record in other {
-        merge_one(into, record.clone());
+        let namesake = into
+            .iter()
+            .position(|r| r.receiver == record.receiver && r.uid != record.uid);
+        match namesake.and_then(|at| into.get_mut(at)) {
+            // One record a name: of two receivers the one told last is the one that is there.
+            Some(held) if (held.at, &held.uid) < (record.at, &record.uid) => {
+                *held = record.clone();
+            }
+            Some(_) => {}
+            None => {
+                merge_one(into, record.clone());
+            }
+        }
     }
+}
+
+/// Times ahead of the clock were written before it was set back: they count as now, so
+/// that what is due next is late by one interval at most (AD-12). Returns whether there
+/// were any.
+pub fn heal_clock(status: &mut TicketStatus, now: Time) -> bool {
+    let mut healed = false;
+    for record in &mut status.alerts {
+        if is_ahead(record.at, now) {
+            record.at = now;
+            healed = true;
+        }
+    }
+    healed
+}
+
+/// Whether a durable time cannot have been written by a clock that shows `now`.
+#[must_use]
+pub fn is_ahead(at: Time, now: Time) -> bool {
+    at > now.plus(SKEW)
 }
 
 fn merge_one(into: &mut Vec<AlertRecord>, record: AlertRecord) -> bool {

@@ -70,6 +70,17 @@ pub struct LifeRules {
     pub clear_after: Span,
 }
 
+impl LifeRules {
+    /// As a policy says.
+    #[must_use]
+    pub const fn of(rules: &patrol_api::policy::TicketRules) -> Self {
+        Self {
+            sla: rules.sla,
+            clear_after: rules.clear_after,
+        }
+    }
+}
+
 /// What happened in a step of a life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -198,9 +209,11 @@ fn still_failing(
     now: Time,
 ) -> Option<&'static str> {
     let before = status.severity;
-    let changed = describe(status, standing, now);
-    if changed {
-        status.last_seen_at = Some(now);
+    describe(status, standing, now);
+    if status.episode.due_at.is_none() {
+        // The process died before it wrote the first status: the due time is still owed.
+        let start = status.episode.sla_start.unwrap_or(now);
+        status.episode.due_at = due(rules, standing.severity, start);
     }
     match before {
         Some(before) if before < standing.severity => {
@@ -225,9 +238,9 @@ fn still_failing(
     }
 }
 
-/// Writes what is seen into the status. Returns whether anything but times changed, so
-/// that an unchanged finding costs no write.
-fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) -> bool {
+/// Writes what is seen into the status; an unchanged finding changes no time, so that it
+/// costs no write.
+fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) {
     let j = &standing.judgement;
     let evidence = Evidence {
         verdict_at: status.evidence.verdict_at,
@@ -253,7 +266,7 @@ fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) -> bool {
         && status.remediation == remediation
         && status.evidence == evidence;
     if same {
-        return false;
+        return;
     }
     status.severity = Some(standing.severity);
     status.party = Some(standing.party);
@@ -263,7 +276,6 @@ fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) -> bool {
     status.evidence = evidence;
     status.evidence.verdict_at = Some(now);
     status.last_seen_at = Some(now);
-    true
 }
 
 fn clearing(
@@ -393,12 +405,14 @@ fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: Time) {
 }
 
 /// Whether a stored status contradicts itself, so that someone else must have written it:
-/// a phase Resolved without the record of a resolution, or the reverse.
+/// a phase Resolved without the record of a resolution, or the reverse, or a phase that
+/// silences and that nothing of ours ever sets.
 #[must_use]
 pub fn is_forged(status: &TicketStatus) -> bool {
     let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
     let last = status.history.last().map(|h| h.to);
-    (status.phase == Phase::Resolved) != ended
+    !matches!(status.phase, Phase::Open | Phase::Resolved)
+        || (status.phase == Phase::Resolved) != ended
         || last.is_some_and(|to| (to == Phase::Resolved) != (status.phase == Phase::Resolved))
 }
 

@@ -1,0 +1,167 @@
+//! `kind-unreadable`.
+//! What: a kind that an enabled check needs and that cannot be seen, in whole or in part.
+//! Why: "I could not look" is itself a gap.
+//! Layer L6. Party: the customer, whose installer grants the rights.
+//! Remedy: grant the right, or repair the API.
+
+use std::collections::BTreeMap;
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{Layer, Severity};
+use patrol_core::check::{
+    Affected, Check, CheckMeta, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
+};
+use patrol_core::inventory::{Blindness, Sight};
+use patrol_core::kind::Kind;
+use patrol_core::rule::Rule;
+use patrol_core::sym::Sym;
+
+use crate::CATALOGUE;
+
+/// The check.
+pub struct KindUnreadable;
+
+/// A first list that takes longer is no start-up any more.
+const START_UP: Span = Span::minutes(10);
+
+static META: CheckMeta = CheckMeta {
+    id: "kind-unreadable",
+    title: "Patrol cannot see a kind it needs",
+    what: "Each kind that a check of an enabled policy reads: refused by the API server (`access-denied`), its watch \
+           or API group failing (`watch-failing`), its first list not complete 10 minutes after the start \
+           (`unsynced`), or with objects that cannot be decoded (`undecodable`). One ticket for each resource, with \
+           the checks that are not judged for it. A kind that is not installed is seen: there are none of it. Always \
+           on, once there is a policy.",
+    why: "Unknown is not absent: what cannot be looked at is neither right nor wrong, and nobody must take silence for \
+          health.",
+    remediation: "Grant the operator's ClusterRole list and watch on the resource, as deploy/ does.",
+    layer: Layer::L6,
+    party: PartyBy::CUSTOMER,
+    severity: Severity::High,
+    // None, so that it can speak about blindness.
+    reads: &[],
+    units: &[UnitKind::Cluster],
+    block: None,
+    parameters: &[],
+    references: &[],
+};
+
+impl Check for KindUnreadable {
+    fn meta(&self) -> &'static CheckMeta {
+        &META
+    }
+
+    fn judge(&self, view: &View<'_>, _: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
+        if *unit != Unit::Cluster {
+            return;
+        }
+        for (kind, checks) in needed(view) {
+            out.push(judge_kind(view, kind, &checks));
+        }
+    }
+}
+
+/// The kinds that enabled checks read, with the ids of those checks.
+fn needed(view: &View<'_>) -> BTreeMap<Kind, Vec<&'static str>> {
+    let mut needed: BTreeMap<Kind, Vec<&'static str>> = BTreeMap::new();
+    let rules = view.rulebook.enabled().flat_map(|policy| &policy.rules);
+    let mut ids: Vec<&'static str> = rules
+        .chain(&view.rulebook.always_on)
+        .map(|rule| rule.check)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for check in ids.into_iter().filter_map(|id| CATALOGUE.find(id)) {
+        for kind in check.meta().reads {
+            needed.entry(*kind).or_default().push(check.meta().id);
+        }
+    }
+    needed
+}
+
+fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
+    let info = kind.info();
+    let resource = if info.group.is_empty() {
+        info.resource.to_owned()
+    } else {
+        format!("{}.{}", info.resource, info.group)
+    };
+    let subject = Subject {
+        group: info.group.to_owned(),
+        kind: "Resource".to_owned(),
+        namespace: None,
+        name: info.resource.to_owned(),
+        uid: None,
+    };
+    let judged = |verdict| Judgement::new(subject, verdict);
+    let disabled = format!("checks that are not judged for it: {}", checks.join(", "));
+    let sight = view.inventory.sight(kind);
+    match sight.blindness() {
+        Some(Blindness::Denied(verb)) => {
+            judged(Verdict::Fail)
+                .reason("access-denied")
+                .message(format!(
+                    "the API server refuses {verb} on {resource}; {disabled}"
+                ))
+        }
+        Some(Blindness::Failing(why)) => {
+            let mut judgement = judged(Verdict::Fail)
+                .reason("watch-failing")
+                .message(format!("{resource} cannot be read: {why}; {disabled}"));
+            judgement.remediation =
+                "Repair the API that serves the resource; the operator goes on trying.".to_owned();
+            judgement
+        }
+        Some(Blindness::Unsynced) => match start_up_ends(view) {
+            Some(due) if due <= view.now => {
+                let mut judgement = judged(Verdict::Fail).reason("unsynced").message(format!(
+                    "the first list of {resource} is not complete after {START_UP}; {disabled}"
+                ));
+                judgement.remediation =
+                    "Look for errors and throttling of list requests in the operator's log and in the API server."
+                        .to_owned();
+                judgement
+            }
+            due => judged(Verdict::Unknown(Sym::new("unsynced")))
+                .reason("unsynced")
+                .message(format!("the first list of {resource} is not complete yet"))
+                .recheck(due),
+        },
+        None if sight.blind_count() > 0 => undecodable(judged, kind, sight, &resource),
+        None if sight.is_absent() => {
+            judged(Verdict::Pass).message(format!("{resource} is not installed: there are none"))
+        }
+        None => judged(Verdict::Pass).message(format!("{resource} is readable")),
+    }
+}
+
+fn start_up_ends(view: &View<'_>) -> Option<Time> {
+    view.own.started.map(|at| at.plus(START_UP))
+}
+
+fn undecodable(
+    judged: impl FnOnce(Verdict) -> Judgement,
+    kind: Kind,
+    sight: &Sight,
+    resource: &str,
+) -> Judgement {
+    let count = sight.blind_count();
+    let mut judgement = judged(Verdict::Fail).reason("undecodable").message(format!(
+        "{count} objects of {resource} cannot be decoded: what they are part of counts as Unknown"
+    ));
+    judgement.affected = Affected {
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        total: u32::try_from(count).unwrap_or(u32::MAX),
+        sample: sight
+            .blind_objects()
+            .map(|(key, _)| key.to_string())
+            .take(Affected::SAMPLE)
+            .collect(),
+    };
+    judgement.remediation = format!(
+        "Correct the {kind} objects named here so that every field has the type its API says; the operator's log \
+         tells the field."
+    );
+    judgement
+}

@@ -1,0 +1,100 @@
+//! `namespace-unpatrolled`.
+//! What: a namespace that no enabled policy selects.
+//! Why: nothing is ever found where nobody looks.
+//! Layer L6. Party: the customer, who leads the patrol.
+//! Remedy: widen a policy's scope.
+
+use patrol_api::words::{Layer, Severity};
+use patrol_core::check::{
+    Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View, cluster_subject,
+};
+use patrol_core::kind::Kind;
+use patrol_core::rule::Rule;
+use patrol_core::sym::Sym;
+
+/// The check.
+pub struct NamespaceUnpatrolled;
+
+static META: CheckMeta = CheckMeta {
+    id: "namespace-unpatrolled",
+    title: "Namespace selected by no policy",
+    what: "Every namespace older than 10 minutes, the system's own included, must be in the scope of a PatrolPolicy \
+           that is not suspended; a policy in mode Observe counts. Always on, once there is a policy. A namespace \
+           that only suspended policies select has reason `suspended-only`. Namespaces that are being deleted are not \
+           judged.",
+    why: "A green board says nothing about a namespace that nobody inspects.",
+    remediation: "Widen spec.scope.namespaces of a PatrolPolicy so that it selects the namespace.",
+    layer: Layer::L6,
+    party: PartyBy::CUSTOMER,
+    severity: Severity::Medium,
+    reads: &[Kind::Namespace],
+    units: &[UnitKind::Namespace],
+    block: None,
+    parameters: &[],
+    references: &["Kubescape C-0209"],
+};
+
+impl Check for NamespaceUnpatrolled {
+    fn meta(&self) -> &'static CheckMeta {
+        &META
+    }
+
+    fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
+        let Unit::Namespace(name) = unit else {
+            return;
+        };
+        let Some(namespace) = view.inventory.namespace(name) else {
+            return;
+        };
+        let subject = cluster_subject(Kind::Namespace, name, &namespace.meta.uid);
+        let judged = |verdict| Judgement::new(subject, verdict);
+        if namespace.terminating {
+            return out.push(
+                judged(Verdict::NotApplicable(Exempt::Leaving))
+                    .message("the namespace is being deleted"),
+            );
+        }
+        let rulebook = view.rulebook;
+        let covering = rulebook
+            .enabled()
+            .find(|policy| policy.scope.covers_namespace(name, Some(namespace)));
+        if let Some(policy) = covering {
+            return out.push(
+                judged(Verdict::Pass).message(format!("the policy {} selects it", policy.name)),
+            );
+        }
+        let due = namespace
+            .meta
+            .created
+            .map(|at| at.plus(rule.graces.new_namespace))
+            .filter(|due| *due > view.now);
+        if due.is_some() {
+            return out.push(
+                judged(Verdict::Unknown(Sym::new("grace")))
+                    .reason("grace")
+                    .recheck(due),
+            );
+        }
+        let suspended = rulebook
+            .policies
+            .values()
+            .find(|policy| policy.scope.covers_namespace(name, Some(namespace)));
+        out.push(match suspended {
+            Some(policy) => {
+                let mut judgement =
+                    judged(Verdict::Fail)
+                        .reason("suspended-only")
+                        .message(format!(
+                            "only suspended policies select the namespace, such as {}",
+                            policy.name
+                        ));
+                judgement.remediation =
+                    "Resume the suspended PatrolPolicy, or widen the scope of another.".to_owned();
+                judgement
+            }
+            None => judged(Verdict::Fail)
+                .reason("no-policy")
+                .message("no policy selects the namespace: nothing in it is inspected"),
+        });
+    }
+}

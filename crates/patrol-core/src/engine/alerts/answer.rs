@@ -1,0 +1,126 @@
+//! Answers of receivers: what was accepted is recorded, what was not is due again.
+
+use patrol_api::time::Span;
+
+use super::super::Patrol;
+use super::super::receivers::ReceiverState;
+use super::Flight;
+use crate::clock::Now;
+use crate::event::{DeliveryClass, DeliveryId, PartOutcome};
+use crate::ticket::ledger;
+
+/// A receiver refused one ticket's content: it is tried again after this time, and the
+/// others flow meanwhile.
+const PARK: Span = Span::hours(1);
+/// A delivery has so much more time for each ticket: its parts go one after the other.
+const PER_TICKET: Span = Span::millis(250);
+/// For so long a late answer is still recorded.
+const LATE: Span = Span::hours(1);
+
+impl Patrol {
+    pub(in crate::engine) fn delivered(
+        &mut self,
+        id: DeliveryId,
+        parts: Vec<PartOutcome>,
+        now: Now,
+    ) {
+        let Some((name, flight)) = self.receivers.iter_mut().find_map(|(name, state)| {
+            let flight = state.flights.remove(&id)?;
+            Some((name.clone(), flight))
+        }) else {
+            return; // its receiver went meanwhile
+        };
+        let parts = if parts.is_empty() {
+            // Nothing was sent and nothing said: no reason to try again at once.
+            vec![PartOutcome {
+                event_ids: vec![],
+                class: DeliveryClass::Transient,
+                at: now.wall,
+            }]
+        } else {
+            parts
+        };
+        let whole = parts.iter().all(|p| p.class == DeliveryClass::Accepted);
+        for part in parts {
+            self.counters.delivery(&name, part.class);
+            if part.class == DeliveryClass::Accepted {
+                self.accepted(&name, &flight, &part, now);
+            }
+            let Some(state) = self.receivers.get_mut(&name) else {
+                continue;
+            };
+            let before = state.trouble.map(DeliveryClass::as_str);
+            state.learn(part.class, part.at, now.mono);
+            if part.class == DeliveryClass::Payload {
+                refused_content(state, &part, now);
+            }
+            if before != state.trouble.map(DeliveryClass::as_str) {
+                self.evaluation.status_dirty = true;
+            }
+        }
+        if whole && let Some(state) = self.receivers.get_mut(&name) {
+            state.batch_accepted(flight.tellings.len());
+        }
+        self.agenda.poke(&name, now.wall);
+    }
+
+    /// Records exactly the tellings of an accepted part.
+    fn accepted(&mut self, name: &str, flight: &Flight, part: &PartOutcome, now: Now) {
+        for event_id in &part.event_ids {
+            let Some((key, ticket_uid, telling)) = flight.tellings.get(event_id) else {
+                continue;
+            };
+            // A ticket that was made anew meanwhile was not told of.
+            let same = self
+                .tickets
+                .view(key)
+                .is_some_and(|(t, _)| t.metadata.uid.as_deref().unwrap_or("") == ticket_uid);
+            if !same {
+                continue;
+            }
+            if let Some(status) = self.tickets.status_mut(key) {
+                ledger::record(status, name, &flight.receiver_uid, telling, part.at);
+            }
+            self.counters.told(name, telling.reason);
+            self.closing.dirty = true;
+            self.tickets.touch(key);
+            self.plan_alerts(key, now);
+        }
+        let last = (part.at, now.mono);
+        self.agenda.last_sent.insert(flight.group.clone(), last);
+    }
+
+    pub(in crate::engine) fn expire_deliveries(&mut self, now: Now) {
+        let lost_after = self.config.lost_after;
+        for (name, state) in &mut self.receivers {
+            for flight in state.flights.values_mut().filter(|f| !f.lost) {
+                let tickets = u64::try_from(flight.tellings.len()).unwrap_or(u64::MAX);
+                let most = lost_after.plus(PER_TICKET.times(tickets));
+                if now.mono >= flight.since.plus(most) {
+                    // The outcome is unknown: what it told is due again, with the same ids.
+                    flight.lost = true;
+                    self.agenda.poke(name, now.wall);
+                }
+            }
+            state
+                .flights
+                .retain(|_, f| !f.lost || now.mono < f.since.plus(LATE));
+            state.parked.retain(|_, until| now.mono < *until);
+        }
+        let known = &self.receivers;
+        self.agenda.last_sent.retain(|group, (_, since)| {
+            known.contains_key(&group.0) && now.mono < since.plus(Span::hours(24))
+        });
+    }
+}
+
+/// The receiver refuses what a part says: halve the next ones, down to the one ticket at
+/// fault, which is parked so that the others flow.
+fn refused_content(state: &mut ReceiverState, part: &PartOutcome, now: Now) {
+    match part.event_ids.as_slice() {
+        [one] => {
+            state.parked.insert(one.clone(), now.mono.plus(PARK));
+        }
+        many => state.batch = (many.len() / 2).max(1),
+    }
+}

@@ -1,0 +1,175 @@
+//! Composing: from the tickets of a group to one notice. What it says is the state of now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patrol_api::policy::GroupKey;
+use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Time;
+use patrol_api::words::{AlertReason, Severity, ToldState};
+
+use super::super::Patrol;
+use super::{GroupId, Item, Told};
+use crate::facts::ObjectKey;
+use crate::notice::{Counts, Group, Notice, NoticeKind, NoticeTicket};
+use crate::ticket::ledger::Telling;
+
+impl Patrol {
+    pub(super) fn group_of(
+        &self,
+        receiver: &str,
+        ticket: &Ticket,
+        status: &TicketStatus,
+    ) -> GroupId {
+        let finding = &ticket.spec.finding;
+        let by = self.policies.get(finding.policy.as_str()).map_or_else(
+            || vec![GroupKey::Check],
+            |p| p.object.spec.alerts.group_by.clone(),
+        );
+        let labels = by
+            .into_iter()
+            .map(|key| match key {
+                GroupKey::Check => ("check".to_owned(), finding.check.clone()),
+                GroupKey::Requirement => (
+                    "requirement".to_owned(),
+                    finding.requirement.clone().unwrap_or_default(),
+                ),
+                GroupKey::Namespace => (
+                    "namespace".to_owned(),
+                    finding.subject.namespace.clone().unwrap_or_default(),
+                ),
+                GroupKey::Severity => (
+                    "severity".to_owned(),
+                    status.severity.map(|s| s.to_string()).unwrap_or_default(),
+                ),
+                GroupKey::Party => (
+                    "party".to_owned(),
+                    status.party.map(|p| p.to_string()).unwrap_or_default(),
+                ),
+            })
+            .collect();
+        (receiver.to_owned(), finding.policy.clone(), labels)
+    }
+
+    pub(super) fn notice(
+        &self,
+        group: &GroupId,
+        receiver_uid: &str,
+        items: &[Item],
+        now: Time,
+    ) -> Option<(Notice, BTreeMap<String, Told>)> {
+        let mut tickets = vec![];
+        let mut tellings = BTreeMap::new();
+        let mut counts = Counts::default();
+        for Item { key, telling, .. } in items {
+            let Some((ticket, status)) = self.tickets.view(key) else {
+                continue;
+            };
+            let uid = ticket.metadata.uid.clone().unwrap_or_default();
+            let id = telling.event_id(&uid, receiver_uid);
+            let item = notice_ticket(key, ticket, status, telling, &id);
+            count(&mut counts, &item);
+            tickets.push(item);
+            tellings.insert(id, (key.clone(), uid, telling.clone()));
+        }
+        if tickets.is_empty() {
+            return None;
+        }
+        tickets.sort_by(|a, b| {
+            (b.severity, &a.namespace, &a.name).cmp(&(a.severity, &b.namespace, &b.name))
+        });
+        let reasons: BTreeSet<AlertReason> = tickets.iter().map(|t| t.reason).collect();
+        let reason = match (reasons.len(), reasons.first()) {
+            (1, Some(reason)) => *reason,
+            _ => AlertReason::Mixed,
+        };
+        let labels = &group.2;
+        let key = labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let notice = Notice {
+            kind: NoticeKind::Alert,
+            at: now,
+            cluster: self.config.cluster.clone(),
+            receiver: group.0.clone(),
+            policy: group.1.clone(),
+            reason,
+            group: Group {
+                key,
+                labels: labels.clone(),
+            },
+            counts,
+            tickets,
+        };
+        Some((notice, tellings))
+    }
+}
+
+fn count(counts: &mut Counts, item: &NoticeTicket) {
+    match item.state {
+        ToldState::Closed => counts.closed += 1,
+        ToldState::Firing => {
+            counts.firing += 1;
+            counts.new += u32::from(matches!(
+                item.reason,
+                AlertReason::Opened | AlertReason::Reopened
+            ));
+            counts.overdue += u32::from(item.sla_breached);
+            let place = match item.severity {
+                Severity::Critical => 0,
+                Severity::High => 1,
+                Severity::Medium => 2,
+                Severity::Low => 3,
+                Severity::Info => 4,
+            };
+            if let Some(n) = counts.by_severity.get_mut(place) {
+                *n += 1;
+            }
+        }
+    }
+}
+
+fn notice_ticket(
+    key: &ObjectKey,
+    ticket: &Ticket,
+    status: &TicketStatus,
+    telling: &Telling,
+    event_id: &str,
+) -> NoticeTicket {
+    let finding = &ticket.spec.finding;
+    let opened = status.episode.opened_at.unwrap_or(telling.due);
+    NoticeTicket {
+        event_id: event_id.to_owned(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
+        uid: ticket.metadata.uid.clone().unwrap_or_default(),
+        episode: telling.episode,
+        seq: telling.seq,
+        n: telling.n,
+        reason: telling.reason,
+        state: telling.state,
+        phase: status.phase,
+        severity: status.severity.unwrap_or(Severity::Medium),
+        resolution: status.episode.resolution,
+        check: finding.check.clone(),
+        requirement: finding.requirement.clone(),
+        title: status.title.clone(),
+        message: status.message.clone(),
+        layer: finding.layer,
+        party: status.party.unwrap_or(patrol_api::words::Party::Customer),
+        subject: finding.subject.clone(),
+        subject_ref: finding.subject_ref.clone(),
+        affected: status.evidence.affected.count,
+        opened_at: opened,
+        first_opened_at: status.first_opened_at.unwrap_or(opened),
+        due_at: status.episode.due_at,
+        sla_breached: status.episode.breached_at.is_some(),
+        resolved_at: status.episode.resolved_at,
+        recurrences: status.recurrences,
+        flapping: status.flapping,
+        verified_at: status.evidence.verdict_at,
+        assignee: ticket.spec.assignee.clone(),
+        remediation: status.remediation.clone(),
+    }
+}

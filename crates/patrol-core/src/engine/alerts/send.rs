@@ -1,0 +1,307 @@
+//! Sending: lane by lane, group by group, the most severe first. It hands notices to the
+//! edge and records nothing.
+
+use std::collections::BTreeMap;
+
+use patrol_api::policy::Alerts;
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{AlertReason, Severity, ToldState};
+
+use super::super::Patrol;
+use super::super::evaluate::earlier;
+use super::{Draft, Flight, GroupId, Item, Route, owed};
+use crate::clock::Now;
+use crate::effect::Effect;
+use crate::facts::ObjectKey;
+use crate::kind::Kind;
+use crate::sym::Sym;
+use crate::ticket::ledger::{self, Telling};
+
+/// Edges that still wait for company for so long can join a message that goes now.
+const JOIN: Span = Span::minutes(5);
+/// Whatever is due and could not be sent is looked at again after this time at the latest.
+const AGAIN: Span = Span::seconds(10);
+
+/// What became of a group's turn.
+enum Turn {
+    /// Sent, or on its way already: the answer gives the next turn.
+    Taken,
+    /// Not before this time.
+    NotBefore(Time),
+    /// The receiver takes no more now.
+    Full(Time),
+}
+
+impl Patrol {
+    pub(in crate::engine) fn send_due(&mut self, now: Now) {
+        if std::mem::take(&mut self.agenda.stale) {
+            let keys: Vec<ObjectKey> = self.tickets.keys().cloned().collect();
+            for key in &keys {
+                self.plan_alerts(key, now);
+            }
+        }
+        let lanes: Vec<Sym> = self
+            .agenda
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.look_at.is_some_and(|at| at <= now.wall))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in lanes {
+            self.serve(&name, now);
+        }
+        self.agenda.lanes.retain(|_, lane| !lane.due.is_empty());
+        let next = self.agenda.lanes.values().filter_map(|l| l.look_at).min();
+        if let Some(at) = next {
+            self.wake_at(at);
+        }
+    }
+
+    /// Gives one receiver what it is owed, as far as it takes it.
+    fn serve(&mut self, name: &Sym, now: Now) {
+        let Some(lane) = self.agenda.lanes.get_mut(name) else {
+            return;
+        };
+        lane.look_at = None;
+        let due = lane.due.iter().take_while(|(at, _)| *at <= now.wall);
+        let pending = due.count();
+        let oldest = lane.due.first().map(|(at, _)| *at).filter(|_| pending > 0);
+        let listed = self
+            .inventory
+            .sight(Kind::AlertReceiver)
+            .blindness()
+            .is_none();
+        let mut look_at = None;
+        if let Some(state) = self.receivers.get_mut(name.as_str()) {
+            state.pending = pending;
+            state.oldest_pending = oldest;
+            if state.object.is_some() && !listed {
+                // Who is told is not certain: a receiver that was deleted hears nothing.
+            } else if let Err(wait) = state.availability(now) {
+                look_at = wait.map(|wait| later(now.wall, wait));
+            } else {
+                look_at = self.serve_groups(name, now);
+            }
+        }
+        let Some(lane) = self.agenda.lanes.get_mut(name) else {
+            return;
+        };
+        let next = lane.due.iter().map(|(at, _)| *at).find(|at| *at > now.wall);
+        let waits = lane.due.first().is_some_and(|(at, _)| *at <= now.wall);
+        let again = waits.then(|| now.wall.plus(AGAIN));
+        lane.look_at = [look_at, next, again, lane.look_at]
+            .into_iter()
+            .fold(None, earlier);
+    }
+
+    fn serve_groups(&mut self, name: &Sym, now: Now) -> Option<Time> {
+        let mut groups: Vec<(GroupId, Draft)> = self.drafts(name, now).into_iter().collect();
+        // The most severe first, then whoever waits longest.
+        groups.sort_by(|(a_id, a), (b_id, b)| {
+            (b.severity, a.oldest, a_id).cmp(&(a.severity, b.oldest, b_id))
+        });
+        let mut look_at = None;
+        for (group, draft) in groups {
+            match self.send_group(name, group, draft, now) {
+                Turn::Taken => {}
+                Turn::NotBefore(at) => look_at = earlier(look_at, Some(at)),
+                Turn::Full(at) => return earlier(look_at, Some(at)),
+            }
+        }
+        look_at
+    }
+
+    /// Everything that is due to a receiver, by group, with the edges that may join it.
+    fn drafts(&mut self, name: &Sym, now: Now) -> BTreeMap<GroupId, Draft> {
+        let mut drafts: BTreeMap<GroupId, Draft> = BTreeMap::new();
+        let mut joiners: Vec<(GroupId, Item)> = vec![];
+        let mut silent: Vec<(ObjectKey, Route, Telling)> = vec![];
+        let horizon = now.wall.plus(JOIN);
+        let keys: Vec<ObjectKey> = self
+            .agenda
+            .lanes
+            .get(name)
+            .into_iter()
+            .flat_map(|lane| lane.due.iter())
+            .take_while(|(at, _)| *at <= horizon)
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in keys {
+            let Some((ticket, status)) = self.tickets.view(&key) else {
+                continue;
+            };
+            let mut routes = self.routes(ticket, status).into_iter();
+            let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
+                continue;
+            };
+            let Some(telling) = owed(ticket, status, &route, now.wall) else {
+                continue;
+            };
+            if self.is_held_back(&key, &route, &telling, ticket_uid(ticket), now) {
+                continue;
+            }
+            if telling.state == ToldState::Closed && !route.pace.send_resolved {
+                silent.push((key, route, telling));
+                continue;
+            }
+            let group = self.group_of(&route.receiver, ticket, status);
+            let item = Item {
+                severity: status.severity.unwrap_or(Severity::Medium),
+                key: key.clone(),
+                telling,
+            };
+            if item.telling.due <= now.wall {
+                let interval = self.interval_of(&item.telling, &route, ticket_policy(ticket));
+                drafts.entry(group).or_default().add(item, interval);
+            } else if item.telling.is_edge() {
+                joiners.push((group, item));
+            }
+        }
+        for (group, item) in joiners {
+            if let Some(draft) = drafts.get_mut(&group) {
+                draft.items.push(item);
+            }
+        }
+        for (key, route, telling) in silent {
+            self.close_silently(&key, &route, &telling, now);
+        }
+        drafts
+    }
+
+    /// This receiver does not want to hear of ends: only the record is closed.
+    fn close_silently(&mut self, key: &ObjectKey, route: &Route, telling: &Telling, now: Now) {
+        if let Some(status) = self.tickets.status_mut(key) {
+            ledger::record(status, &route.receiver, &route.uid, telling, now.wall);
+        }
+        self.tickets.touch(key);
+        self.closing.dirty = true;
+        self.plan_alerts(key, now);
+        self.wake.soon = true;
+    }
+
+    fn interval_of(&self, telling: &Telling, route: &Route, policy: &str) -> Span {
+        match telling.state {
+            // Ends wait for company as openings do, not for a whole interval.
+            ToldState::Closed => route.pace.group_wait,
+            ToldState::Firing => self
+                .policies
+                .get(policy)
+                .map_or(Alerts::default().group_interval, |p| {
+                    p.object.spec.alerts.group_interval
+                }),
+        }
+    }
+
+    /// Not stored yet, under way, parked, or waiting for the finalizer that keeps the
+    /// address.
+    fn is_held_back(
+        &self,
+        key: &ObjectKey,
+        route: &Route,
+        telling: &Telling,
+        ticket_uid: &str,
+        now: Now,
+    ) -> bool {
+        let Some(state) = self.receivers.get(&route.receiver) else {
+            return true;
+        };
+        // Nothing else of a ticket overtakes what is under way.
+        if !self.tickets.is_stored(key) || state.flying().any(|f| f.keys.contains(key)) {
+            return true;
+        }
+        let parked = !state.parked.is_empty() && {
+            let id = telling.event_id(ticket_uid, &route.uid);
+            state.parked.get(&id).is_some_and(|until| now.mono < *until)
+        };
+        let unkept = telling.state == ToldState::Firing
+            && route
+                .receiver
+                .strip_prefix("policy/")
+                .is_some_and(|policy| !self.may_tell_own_webhook(policy));
+        parked || unkept
+    }
+
+    /// Sends a group's message if it may go now.
+    fn send_group(&mut self, name: &Sym, group: GroupId, draft: Draft, now: Now) -> Turn {
+        let Some(state) = self.receivers.get_mut(name.as_str()) else {
+            return Turn::Full(now.wall.plus(AGAIN));
+        };
+        if state.flying().any(|f| f.group == group) {
+            return Turn::Taken;
+        }
+        if let Err(wait) = state.availability(now) {
+            return Turn::Full(later(now.wall, wait.unwrap_or(AGAIN)));
+        }
+        if let Some((last, since)) = self.agenda.last_sent.get(&group)
+            && !draft.urgent
+            // What a message left over (sizes, splits) does not wait for another interval.
+            && draft.oldest.is_none_or(|oldest| oldest > *last)
+        {
+            let passed = Span::millis(now.mono.since(*since));
+            if passed < draft.interval {
+                let left = draft
+                    .interval
+                    .as_millis()
+                    .saturating_sub(passed.as_millis());
+                return Turn::NotBefore(later(now.wall, Span::millis(left)));
+            }
+        }
+        let mut items = draft.items;
+        // Stable: what was refused for its content comes back in smaller parts until the
+        // one at fault is alone.
+        items.sort_by_key(|item| std::cmp::Reverse(item.severity));
+        items.truncate(state.batch.max(1));
+        let target = Box::new(state.target.clone());
+        let Some((notice, tellings)) = self.notice(&group, &target.uid, &items, now.wall) else {
+            return Turn::Taken;
+        };
+        let id = self.begin_delivery();
+        let flight = Flight {
+            group,
+            receiver_uid: target.uid.clone(),
+            since: now.mono,
+            keys: items.into_iter().map(|item| item.key).collect(),
+            tellings,
+            lost: false,
+        };
+        if let Some(state) = self.receivers.get_mut(name.as_str()) {
+            state.begin(id, flight);
+        }
+        self.outbox.push(Effect::Send {
+            id,
+            target,
+            notice: Box::new(notice),
+        });
+        Turn::Taken
+    }
+}
+
+impl Draft {
+    fn add(&mut self, item: Item, interval: Span) {
+        self.severity = self.severity.max(Some(item.severity));
+        self.oldest = earlier(self.oldest, Some(item.telling.due));
+        self.interval = if self.items.is_empty() {
+            interval
+        } else {
+            self.interval.min(interval)
+        };
+        self.urgent |= item.telling.is_edge()
+            && item.telling.state == ToldState::Firing
+            && (item.severity == Severity::Critical
+                || item.telling.reason == AlertReason::SLABreached);
+        self.items.push(item);
+    }
+}
+
+/// Durable times have whole seconds: a wait ends with the second after it.
+fn later(now: Time, wait: Span) -> Time {
+    now.plus(Span::seconds(wait.as_millis().div_ceil(1000)))
+}
+
+fn ticket_uid(ticket: &patrol_api::ticket::Ticket) -> &str {
+    ticket.metadata.uid.as_deref().unwrap_or("")
+}
+
+fn ticket_policy(ticket: &patrol_api::ticket::Ticket) -> &str {
+    &ticket.spec.finding.policy
+}

@@ -1,0 +1,93 @@
+//! The status of an AlertReceiver: classes in our own words, never a word of a reply.
+
+use patrol_api::condition::{self, Said};
+use patrol_api::receiver::{AlertReceiverStatus, Circuit, CircuitState};
+use patrol_api::time::Time;
+
+use super::super::Patrol;
+use super::super::receivers::{CIRCUIT, ReceiverState};
+use super::advice;
+use crate::event::DeliveryClass;
+
+/// The status of an AlertReceiver.
+pub(in crate::engine) fn receiver_status(
+    trouble: Option<DeliveryClass>,
+    state: &ReceiverState,
+    now: Time,
+) -> AlertReceiverStatus {
+    let mut status = Patrol::receiver_status_of(state).clone();
+    status.last_success_time = state.last_success;
+    status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
+    status.oldest_pending_time = state.oldest_pending;
+    status.circuit = Some(Circuit {
+        state: match (state.failures >= CIRCUIT, state.is_idle()) {
+            (false, _) => CircuitState::Closed,
+            (true, true) => CircuitState::Open,
+            (true, false) => CircuitState::HalfOpen,
+        },
+        failures: u64::from(state.failures),
+        ..Circuit::default()
+    });
+    let tried = state.last_success.is_some() || trouble.is_some();
+    let yes_if = |ok: bool| tried.then_some(ok);
+    let ready = match trouble {
+        Some(class) => (Some(false), class.as_str(), advice(class)),
+        None => (
+            yes_if(true),
+            if tried { "Accepting" } else { "NotTried" },
+            "",
+        ),
+    };
+    let blocked = matches!(trouble, Some(DeliveryClass::Blocked));
+    let secret = matches!(trouble, Some(DeliveryClass::SecretMissing));
+    let rows = [
+        ("Ready", ready),
+        (
+            "AddressAllowed",
+            (
+                yes_if(!blocked),
+                if blocked {
+                    "AddressBlocked"
+                } else if tried {
+                    "Allowed"
+                } else {
+                    "NotTried"
+                },
+                if blocked {
+                    advice(DeliveryClass::Blocked)
+                } else {
+                    ""
+                },
+            ),
+        ),
+        (
+            "SecretResolved",
+            (
+                yes_if(!secret),
+                if secret {
+                    "SecretMissing"
+                } else if tried {
+                    "Resolved"
+                } else {
+                    "NotTried"
+                },
+                if secret {
+                    advice(DeliveryClass::SecretMissing)
+                } else {
+                    ""
+                },
+            ),
+        ),
+    ];
+    for (kind, (ok, reason, message)) in rows {
+        let said = Said {
+            kind,
+            status: ok,
+            reason,
+            message,
+            generation: state.object.as_ref().and_then(|o| o.metadata.generation),
+        };
+        condition::set(&mut status.conditions, &said, now);
+    }
+    status
+}

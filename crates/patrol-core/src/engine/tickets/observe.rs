@@ -1,0 +1,141 @@
+//! What the watch says of tickets, and what other hands did to them.
+
+use patrol_api::ticket::Ticket;
+use patrol_api::words::{Phase, ToldState};
+
+use super::super::evaluate::Known;
+use super::super::{Keys, Patrol};
+use super::{believed, is_old_news, is_told_firing, reconcile};
+use crate::check::Unit;
+use crate::clock::Now;
+use crate::facts::ObjectKey;
+use crate::kind::Kind;
+use crate::ticket::life::{self, Assessment};
+
+impl Patrol {
+    pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, ticket: Ticket, now: Now) {
+        if let Some(listed) = &mut self.tickets.listed {
+            listed.insert(key.clone());
+        }
+        let leading = self.leading;
+        let held = self.tickets.held.entry(key.clone()).or_default();
+        // Whatever was to be read is known now, news or not.
+        held.unread = false;
+        if let Some(object) = &held.object
+            && is_old_news(object, &ticket)
+        {
+            return;
+        }
+        held.foreign = false;
+        match &held.object {
+            _ if !leading => held.status = believed(&ticket, now.wall),
+            // One more edition of what is known: the status is ours, whatever it says.
+            Some(_) => {
+                let edited =
+                    ticket.status.is_some() && ticket.status.as_ref() != Some(&held.status);
+                if edited && !held.writing {
+                    held.rival(now);
+                    self.counters.statuses_restored += 1;
+                }
+            }
+            None if held.writing => {} // most likely ours; the answer tells
+            None => held.status = reconcile(&held.status, &ticket, now.wall),
+        }
+        held.object = Some(Box::new(ticket));
+        held.last = None;
+        self.register(&key, now);
+    }
+
+    /// Makes sure that a ticket's subject is judged, and its owed messages are planned.
+    pub(super) fn register(&mut self, key: &ObjectKey, now: Now) {
+        let Some(finding) = self.tickets.finding(key).cloned() else {
+            return;
+        };
+        if !self.evaluation.known.contains_key(key) {
+            let aggregate = self.is_aggregate(key, &finding);
+            let unit = if aggregate {
+                Unit::Cluster
+            } else {
+                self.unit_of(&finding)
+            };
+            let known = Known {
+                unit: unit.clone(),
+                finding,
+                assessment: Assessment::Hold,
+                enforced: true,
+            };
+            if aggregate {
+                self.aggregate_found(key, &known.finding);
+                self.evaluation.learn_apart(key.clone(), known);
+            } else {
+                self.evaluation.learn(key.clone(), known);
+                self.mark(unit);
+            }
+        }
+        self.tickets.touch(key);
+        self.closing.dirty = true;
+        self.plan_alerts(key, now);
+    }
+
+    pub(in crate::engine) fn ticket_gone(&mut self, key: &ObjectKey, now: Now) {
+        let Some(held) = self.tickets.held.get_mut(key) else {
+            return;
+        };
+        held.unread = false;
+        let Some(object) = held.object.take() else {
+            return;
+        };
+        if !self.leading {
+            self.leave_ceiling(key);
+            self.tickets.drop(key);
+        } else {
+            if held.status.phase != Phase::Resolved {
+                self.counters.tickets_deleted_open += 1;
+                let (at, open) = (now.wall, Phase::Open);
+                life::push_history(&mut held.status, Some(open), open, "Recreated", at);
+            }
+            held.last = Some(object).filter(|_| is_told_firing(&held.status));
+        }
+        if let Some(unit) = self.evaluation.known.get(key).map(|k| k.unit.clone()) {
+            self.mark(unit);
+        }
+        self.tickets.touch(key);
+        self.closing.dirty = true;
+        self.plan_alerts(key, now);
+    }
+
+    pub(in crate::engine) fn tickets_listing(&mut self) {
+        self.tickets.listed = Some(Keys::new());
+    }
+
+    pub(in crate::engine) fn tickets_listed(&mut self, now: Now) {
+        let Some(listed) = self.tickets.listed.take() else {
+            return;
+        };
+        let sight = self.inventory.sight(Kind::Ticket);
+        let gone: Vec<ObjectKey> = self
+            .tickets
+            .held
+            .iter()
+            .filter(|(key, held)| held.object.is_some() && !listed.contains(*key))
+            // What cannot be decoded was mentioned: it is there.
+            .filter(|(key, _)| !sight.is_blind_to(key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.ticket_gone(&key, now);
+        }
+    }
+
+    /// Whether someone must still be told the end of a ticket whose object is gone.
+    pub(super) fn owes_end(&self, key: &ObjectKey) -> bool {
+        self.tickets.held.get(key).is_some_and(|held| {
+            held.last.is_some()
+                && held
+                    .status
+                    .alerts
+                    .iter()
+                    .any(|r| r.state == ToldState::Firing && self.knows_receiver(&r.uid))
+        })
+    }
+}

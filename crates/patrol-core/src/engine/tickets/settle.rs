@@ -1,0 +1,284 @@
+//! Settling: from what is known of each finding to what its ticket should say. It asks for
+//! writes and never makes them.
+
+use std::cmp::Reverse;
+
+use patrol_api::ticket::TicketStatus;
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{Phase, Severity};
+
+use super::super::evaluate::{Known, earlier};
+use super::super::{Keys, Patrol};
+use super::{about, bootstrap_at, same_identity};
+use crate::clock::Now;
+use crate::facts::ObjectKey;
+use crate::ticket::life::{self, Assessment, LifeRules};
+
+/// The end of a ticket that was deleted under us is tried to be told for so long.
+const LAST_WORDS: Span = Span::days(1);
+
+impl Patrol {
+    pub(in crate::engine) fn settle_tickets(&mut self, now: Now) {
+        self.ticket_timers(now);
+        // A place that is left lets others in, and both change the aggregates.
+        for _ in 0..3 {
+            self.settle_touched(now);
+            self.settle_overflow(now);
+        }
+        self.wake.soon |= !self.tickets.touched.is_empty();
+        self.write_tickets(now);
+        if let Some((at, _)) = self.tickets.timers.first() {
+            self.wake_at(*at);
+        }
+    }
+
+    /// What has an object comes first: it has its place under the ceiling already.
+    fn settle_touched(&mut self, now: Now) {
+        let touched = std::mem::take(&mut self.tickets.touched);
+        let (there, absent): (Keys, Keys) = touched
+            .into_iter()
+            .partition(|key| self.tickets.contains(key));
+        for key in there.iter().chain(&absent) {
+            self.settle_ticket(key, now);
+        }
+    }
+
+    fn ticket_timers(&mut self, now: Now) {
+        while let Some((at, key)) = self.tickets.timers.first().cloned() {
+            if at > now.wall {
+                break;
+            }
+            self.tickets.set_timer(&key, None);
+            // A wait for cleanness ends with a fresh look, not with an old verdict.
+            if let Some(known) = self.evaluation.known.get(&key)
+                && matches!(
+                    known.assessment,
+                    Assessment::Passing { .. } | Assessment::NoLivePods { .. }
+                )
+            {
+                let unit = known.unit.clone();
+                if !self.look_at_aggregate(&key) {
+                    self.evaluate_unit(&unit, now.wall);
+                }
+            }
+            self.tickets.touch(&key);
+        }
+    }
+
+    fn settle_ticket(&mut self, key: &ObjectKey, now: Now) {
+        // Taken out rather than cloned: it is large, and nobody else asks meanwhile.
+        let Some(known) = self.evaluation.known.remove(key) else {
+            if !self.tickets.contains(key) {
+                self.drop_ticket(key);
+            }
+            return;
+        };
+        let keep = if self.tickets.contains(key) {
+            self.advance_ticket(key, &known, now);
+            true
+        } else {
+            self.settle_absent(key, &known, now)
+        };
+        self.evaluation.known.insert(key.clone(), known);
+        if !keep {
+            self.drop_ticket(key);
+            self.evaluation.forget(key);
+        }
+        self.plan_alerts(key, now);
+    }
+
+    pub(in crate::engine) fn drop_ticket(&mut self, key: &ObjectKey) {
+        self.overflow_left(key);
+        self.leave_ceiling(key);
+        self.tickets.drop(key);
+    }
+
+    /// A finding without an object. Returns whether there is still a reason to remember it.
+    fn settle_absent(&mut self, key: &ObjectKey, known: &Known, now: Now) -> bool {
+        match &known.assessment {
+            Assessment::Failing(_) => {
+                self.open_ticket(key, known, now);
+                true
+            }
+            // Unknown is not absent: neither opened nor forgotten.
+            Assessment::Unknown(_) | Assessment::Hold => {
+                if let Some(held) = self.tickets.held.get_mut(key) {
+                    held.wanted = false;
+                    held.clean_since = None;
+                }
+                true
+            }
+            _ => {
+                if self.tickets.held.get(key).is_some_and(|h| h.writing) {
+                    return true; // its answer touches it again
+                }
+                self.overflow_left(key);
+                self.leave_ceiling(key);
+                self.owes_end(key) && self.end_vanished(key, known, now)
+            }
+        }
+    }
+
+    fn open_ticket(&mut self, key: &ObjectKey, known: &Known, now: Now) {
+        let Assessment::Failing(standing) = &known.assessment else {
+            return;
+        };
+        let aggregate = self.is_aggregate(key, &known.finding);
+        if !known.enforced || (!aggregate && !self.admit(key, &known.finding)) {
+            if let Some(held) = self.tickets.held.get_mut(key) {
+                held.wanted = false;
+            }
+            return;
+        }
+        let rules = self.life_rules(&known.finding.policy);
+        let held = self.tickets.held.entry(key.clone()).or_default();
+        held.wanted = true;
+        // A ticket that was deleted by hand comes back with its history.
+        if held.status.first_opened_at.is_none() {
+            held.status = life::open(standing, &rules, now.wall);
+        } else {
+            life::advance(
+                &mut held.status,
+                &mut held.clean_since,
+                &known.assessment,
+                &rules,
+                now.wall,
+            );
+        }
+        self.tickets
+            .queue
+            .insert((Reverse(standing.severity), key.clone()));
+    }
+
+    /// The finding ended and so did the object (its namespace went, or someone was quick):
+    /// whoever was told is told the end, under the rules of every other end. Returns
+    /// whether that is still to be done.
+    fn end_vanished(&mut self, key: &ObjectKey, known: &Known, now: Now) -> bool {
+        let rules = self.life_rules(&known.finding.policy);
+        let Some(held) = self.tickets.held.get_mut(key) else {
+            return false;
+        };
+        held.wanted = false;
+        let change = life::advance(
+            &mut held.status,
+            &mut held.clean_since,
+            &known.assessment,
+            &rules,
+            now.wall,
+        );
+        let ended = held.status.episode.resolved_at;
+        let until = ended.map(|at| at.plus(LAST_WORDS));
+        if until.is_some_and(|until| until <= now.wall) {
+            return false;
+        }
+        self.tickets.set_timer(key, change.look_again.or(until));
+        true
+    }
+
+    fn advance_ticket(&mut self, key: &ObjectKey, known: &Known, now: Now) {
+        let rules = self.life_rules(&known.finding.policy);
+        let retention = self.retention(&known.finding.policy);
+        let within = self.config.status_within;
+        let Some(held) = self.tickets.held.get_mut(key) else {
+            return;
+        };
+        let Some(object) = &held.object else {
+            return;
+        };
+        if held.foreign || !same_identity(&known.finding, &object.spec.finding) {
+            held.foreign = true;
+            self.want_write(key, Severity::Info, now);
+            return;
+        }
+        let before = held.status.severity;
+        let change = life::advance(
+            &mut held.status,
+            &mut held.clean_since,
+            &known.assessment,
+            &rules,
+            now.wall,
+        );
+        let open = held.status.phase != Phase::Resolved;
+        let mut look_again = change.look_again;
+        if !open {
+            look_again = held.status.episode.resolved_at.map(|at| at.plus(retention));
+        }
+        if object.status.is_none() {
+            look_again = earlier(look_again, Some(bootstrap_at(object, within, now.wall)));
+        }
+        let severity = held.status.severity;
+        let news = change.transition.is_some() || before != severity;
+        let status = change.transition.map(|why| (why, held.status.clone()));
+        self.tickets
+            .set_timer(key, look_again.filter(|at| *at > now.wall));
+        if open {
+            self.take_ceiling(key, &known.finding);
+        } else {
+            self.leave_ceiling(key);
+        }
+        if let Some((reason, status)) = status {
+            self.tell_transition(key, reason, &status);
+        }
+        self.evaluation.status_dirty |= news;
+        self.want_write(key, severity.unwrap_or(Severity::Medium), now);
+    }
+
+    /// Queues a ticket if it needs a write.
+    fn want_write(&mut self, key: &ObjectKey, severity: Severity, now: Now) {
+        if self.needed_write(key, now).is_some() {
+            self.tickets.queue.insert((Reverse(severity), key.clone()));
+        }
+    }
+
+    /// What a policy says of its tickets' lives; a policy that is gone leaves defaults.
+    fn life_rules(&self, policy: &str) -> LifeRules {
+        let rules = self.policies.get(policy).map(|p| p.ticket_rules());
+        let default = patrol_api::policy::TicketRules::default;
+        rules.map_or_else(|| LifeRules::of(&default()), LifeRules::of)
+    }
+
+    pub(super) fn retention(&self, policy: &str) -> Span {
+        let rules = self.policies.get(policy).map(|p| p.ticket_rules());
+        rules.map_or_else(
+            || patrol_api::policy::TicketRules::default().retention,
+            |rules| rules.retention,
+        )
+    }
+
+    pub(super) fn tell_transition(&mut self, key: &ObjectKey, reason: &str, status: &TicketStatus) {
+        self.evaluation.status_dirty = true;
+        self.closing.dirty = true;
+        let Some(object) = self.tickets.object(key) else {
+            return;
+        };
+        let about = about(key, object);
+        let severity = status.severity.unwrap_or(Severity::Medium);
+        let policy = object.spec.finding.policy.clone();
+        let note = match status.episode.resolution {
+            Some(resolution) if status.phase == Phase::Resolved => {
+                format!("{}: {resolution}", object.spec.finding.subject_ref)
+            }
+            _ => format!("{}: {}", object.spec.finding.subject_ref, status.message),
+        };
+        self.counters
+            .transition(&policy, severity, reason, status.episode.resolution);
+        let warning = status.phase != Phase::Resolved;
+        self.announce(about, &format!("Ticket{reason}"), note, warning);
+    }
+
+    /// Whether a resolved ticket may go: its time is over, and everyone who was told that
+    /// it fires was told that it ended, or the hard cap is reached.
+    pub(super) fn is_expired(&self, status: &TicketStatus, policy: &str, now: Time) -> bool {
+        if status.phase != Phase::Resolved {
+            return false;
+        }
+        let Some(resolved) = status.episode.resolved_at else {
+            return false;
+        };
+        let owed = status.alerts.iter().any(|r| {
+            r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
+        });
+        let age = now.since(resolved);
+        (age >= self.retention(policy) && !owed) || age >= super::write::HARD_CAP
+    }
+}
