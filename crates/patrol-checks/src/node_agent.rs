@@ -212,12 +212,7 @@ fn not_running<'a>(
 ) -> State<'a> {
     let restart = rule.graces.agent_restart;
     let key = controller.key;
-    let missing = |reason, because| {
-        State::Missing(Gap {
-            reason,
-            because,
-        })
-    };
+    let missing = |reason, because| State::Missing(Gap { reason, because });
     if let Some(pod) = ended.iter().find(|pod| pod.deleting) {
         // Until its containers stop, the agent still works.
         if pod.status.ready == Some(true) {
