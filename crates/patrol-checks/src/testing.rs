@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::time::{Span, Time};
 use patrol_core::check::{Origin, OwnState, Verdict};
-use patrol_core::facts::decode_value;
+use patrol_core::facts::{ObjectKey, decode_value};
 use patrol_core::inspect::{Inspection, InspectionResult, Inspector, inspect};
-use patrol_core::inventory::{Blindness, Inventory};
+use patrol_core::inventory::{Blindness, Instances, Inventory};
 use patrol_core::kind::Kind;
-use patrol_core::rule::{Rulebook, compile};
+use patrol_core::rule::{PolicyRules, Rulebook, compile};
 use patrol_core::sym::Sym;
 use serde_json::{Value, json};
 
@@ -36,8 +36,12 @@ pub(crate) struct World {
     policy: Value,
     objects: Vec<Value>,
     origin: Origin,
-    blind: Vec<Kind>,
+    blind: Vec<(Kind, Blindness)>,
     absent: Vec<Kind>,
+    unlisted: Vec<Kind>,
+    deleted: Vec<(Kind, ObjectKey)>,
+    counted: Vec<(String, Instances)>,
+    others: Vec<Value>,
     pub own: OwnState,
 }
 
@@ -45,14 +49,15 @@ impl World {
     /// An empty world under a policy with this `spec`.
     pub fn new(spec: Value) -> Self {
         Self {
-            policy: json!({
-                "apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy",
-                "metadata": {"name": "production"}, "spec": spec,
-            }),
+            policy: policy_of("production", spec),
             objects: vec![],
             origin: Origin::Cluster,
             blind: vec![],
             absent: vec![],
+            unlisted: vec![],
+            deleted: vec![],
+            counted: vec![],
+            others: vec![],
             own: OwnState::default(),
         }
     }
@@ -76,8 +81,37 @@ impl World {
     }
 
     /// A kind that the API server refuses.
-    pub fn denied(mut self, kind: Kind) -> Self {
-        self.blind.push(kind);
+    pub fn denied(self, kind: Kind) -> Self {
+        self.lost(kind, Blindness::Denied("list".into()))
+    }
+
+    /// A kind that cannot be seen any more.
+    pub fn lost(mut self, kind: Kind, why: Blindness) -> Self {
+        self.blind.push((kind, why));
+        self
+    }
+
+    /// A kind whose first list has not come.
+    pub fn unlisted(mut self, kind: Kind) -> Self {
+        self.unlisted.push(kind);
+        self
+    }
+
+    /// An object that was there and is seen to go now.
+    pub fn deleted(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
+        self.deleted.push((kind, ObjectKey::new(namespace, name)));
+        self
+    }
+
+    /// So many objects of a CRD's kind.
+    pub fn counted(mut self, crd: &str, count: Instances) -> Self {
+        self.counted.push((crd.to_owned(), count));
+        self
+    }
+
+    /// One more policy, whose rules are not asked.
+    pub fn with_policy(mut self, name: &str, spec: Value) -> Self {
+        self.others.push(policy_of(name, spec));
         self
     }
 
@@ -103,13 +137,19 @@ impl World {
             }
         }
         for kind in Kind::ALL {
-            inventory.relist_finished(kind);
-            inventory.sight_mut(kind).heard(now());
+            if !self.unlisted.contains(&kind) {
+                inventory.relist_finished(kind);
+                inventory.sight_mut(kind).heard(now());
+            }
         }
-        for kind in &self.blind {
-            inventory
-                .sight_mut(*kind)
-                .lost(Blindness::Denied("list".into()));
+        for (kind, key) in &self.deleted {
+            assert!(!inventory.delete(*kind, key).is_empty(), "{kind} {key}");
+        }
+        for (crd, count) in &self.counted {
+            inventory.count_instances(crd, count.clone());
+        }
+        for (kind, why) in &self.blind {
+            inventory.sight_mut(*kind).lost(why.clone());
         }
         for kind in &self.absent {
             inventory.sight_mut(*kind).not_installed();
@@ -125,10 +165,17 @@ impl World {
     /// The same, with the kinds that could not be seen.
     pub fn inspect(&self, check: &str) -> Inspection {
         assert!(CATALOGUE.find(check).is_some(), "{check} is no check");
-        let policy: PatrolPolicy = serde_json::from_value(self.policy.clone()).unwrap();
-        let rules = compile(&policy, &CATALOGUE, now()).unwrap_or_else(|p| panic!("{p:?}"));
+        let policies: BTreeMap<Sym, PolicyRules> = [&self.policy]
+            .into_iter()
+            .chain(&self.others)
+            .map(|policy| {
+                let policy: PatrolPolicy = serde_json::from_value(policy.clone()).unwrap();
+                compile(&policy, &CATALOGUE, now()).unwrap_or_else(|p| panic!("{p:?}"))
+            })
+            .map(|rules| (rules.name.clone(), rules))
+            .collect();
         let rulebook = Rulebook {
-            policies: BTreeMap::from([(Sym::new("production"), rules)]),
+            policies,
             always_on: CATALOGUE.always_on_rules(),
         };
         let inventory = self.inventory();
@@ -141,9 +188,8 @@ impl World {
             now: now(),
         };
         let rules = rulebook
-            .policies
-            .values()
-            .flat_map(|p| &p.rules)
+            .rules_of("production")
+            .iter()
             .chain(&rulebook.always_on)
             .filter(|r| r.check == check);
         inspect(&inspector, rules)
@@ -157,6 +203,11 @@ impl World {
         assert_eq!(found.len(), 1, "{check} on {subject}: there are {all:?}");
         found.remove(0)
     }
+}
+
+fn policy_of(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy",
+        "metadata": {"name": name}, "spec": spec})
 }
 
 fn subject_of(result: &InspectionResult) -> String {

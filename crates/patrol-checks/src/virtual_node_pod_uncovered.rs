@@ -54,11 +54,8 @@ impl Check for VirtualNodePodUncovered {
         if leaving {
             return out.push(exempt(view, root, Exempt::Leaving, ""));
         }
-        let live: Vec<&Pod> = inventory
-            .pods_of(root)
-            .into_iter()
-            .filter(|pod| pod.is_live())
-            .collect();
+        let pods = view.pods_of(root);
+        let live: Vec<&Pod> = pods.iter().copied().filter(|pod| pod.is_live()).collect();
         if live.is_empty() {
             return out.push(exempt(view, root, Exempt::NoLivePods, ""));
         }
