@@ -1,1 +1,490 @@
+//! Tests of family B: namespaces, what cannot be read, and overdue patrols.
 
+use serde_json::{Value, json};
+
+use patrol_api::words::Severity;
+use patrol_core::inventory::Blindness;
+use patrol_core::kind::Kind;
+use patrol_core::sym::Sym;
+
+use crate::testing::{Object, Said, World, ago, namespace, now};
+
+const UNPATROLLED: &str = "namespace-unpatrolled";
+const UNLABELLED: &str = "namespace-psa-unlabelled";
+const BELOW: &str = "namespace-psa-below-required";
+const UNREADABLE: &str = "kind-unreadable";
+const OVERDUE: &str = "patrol-overdue";
+
+fn said(world: &World, check: &str, namespace: &str) -> String {
+    let seen = world.verdict(check, &format!("Namespace/{namespace}"));
+    match seen.said().as_str() {
+        "Fail" => format!("Fail {}", seen.reasons()),
+        said => said.to_owned(),
+    }
+}
+
+// ------------------------------------------------ namespace-unpatrolled
+
+fn patrolling(include: &[&str]) -> Value {
+    json!({"scope": {"namespaces": {"include": include}}})
+}
+
+#[test]
+fn a_namespace_needs_one_enabled_policy() {
+    let world = World::new(patrolling(&["shop"])).with_all([namespace("shop"), namespace("bank")]);
+    assert_eq!(said(&world, UNPATROLLED, "shop"), "Pass");
+    assert_eq!(said(&world, UNPATROLLED, "bank"), "Fail no-policy");
+    let seen = world.verdict(UNPATROLLED, "Namespace/bank");
+    assert_eq!(seen.policy.as_str(), "patrol-coverage");
+    let second = world.with_policy("second", patrolling(&["bank"]));
+    assert_eq!(said(&second, UNPATROLLED, "bank"), "Pass");
+}
+
+#[test]
+fn a_suspended_policy_covers_nothing_and_an_observing_one_does() {
+    let with = |extra: Value| {
+        let mut spec = patrolling(&["bank"]);
+        for (k, v) in extra.as_object().unwrap() {
+            spec[k] = v.clone();
+        }
+        let world = World::new(patrolling(&["shop"])).with(namespace("bank"));
+        said(&world.with_policy("second", spec), UNPATROLLED, "bank")
+    };
+    assert_eq!(with(json!({"suspend": true})), "Fail suspended-only");
+    assert_eq!(with(json!({"mode": "Observe"})), "Pass");
+}
+
+#[test]
+fn the_system_s_namespaces_count_like_any_other() {
+    let world = World::new(patrolling(&["shop"])).with(namespace("kube-system"));
+    assert_eq!(said(&world, UNPATROLLED, "kube-system"), "Fail no-policy");
+    let by_label = World::new(
+        json!({"scope": {"namespaces": {"selector": {"matchLabels": {"env": "prod"}}}}}),
+    )
+    .with(namespace("shop").patch(json!({"metadata": {"labels": {"env": "prod"}}})));
+    assert_eq!(said(&by_label, UNPATROLLED, "shop"), "Pass");
+}
+
+#[test]
+fn new_namespaces_have_a_grace_and_leaving_ones_are_left_alone() {
+    let world = |object: Object| World::new(patrolling(&["shop"])).with(object);
+    let aged =
+        |age: &str| namespace("bank").patch(json!({"metadata": {"creationTimestamp": ago(age)}}));
+    let seen = world(aged("9m")).verdict(UNPATROLLED, "Namespace/bank");
+    assert_eq!(seen.said(), "Unknown(grace)");
+    assert_eq!(
+        seen.judgement.recheck_at.map(|t| t.to_string()),
+        Some("2026-01-31T12:01:00Z".into())
+    );
+    assert_eq!(
+        said(&world(aged("10m")), UNPATROLLED, "bank"),
+        "Fail no-policy"
+    );
+    let leaving = namespace("bank").patch(json!({"status": {"phase": "Terminating"}}));
+    assert_eq!(
+        said(&world(leaving), UNPATROLLED, "bank"),
+        "NotApplicable(Leaving)"
+    );
+    // A manifest carries no time.
+    let manifest = namespace("bank").without("/metadata/creationTimestamp");
+    assert_eq!(
+        said(&world(manifest).files(), UNPATROLLED, "bank"),
+        "Fail no-policy"
+    );
+}
+
+#[test]
+fn namespaces_that_cannot_be_read_are_unknown() {
+    let world = World::new(patrolling(&["shop"]))
+        .with(namespace("bank"))
+        .denied(Kind::Namespace);
+    assert_eq!(said(&world, UNPATROLLED, "bank"), "Unknown(AccessDenied)");
+}
+
+// ------------------------------------------------ namespace-psa-*
+
+fn labelled(name: &str, labels: &[(&str, &str)]) -> Object {
+    let mut object = namespace(name);
+    for (mode, value) in labels {
+        object.0["metadata"]["labels"][format!("pod-security.kubernetes.io/{mode}")] = json!(value);
+    }
+    object
+}
+
+fn psa(parameters: Value) -> World {
+    World::new(json!({"baselines": ["namespace-coverage"],
+        "overrides": [{"check": BELOW, "parameters": parameters}]}))
+}
+
+fn below(parameters: Value, labels: &[(&str, &str)]) -> String {
+    said(
+        &psa(parameters).with(labelled("shop", labels)),
+        BELOW,
+        "shop",
+    )
+}
+
+#[test]
+fn a_namespace_without_a_level_is_unlabelled() {
+    let world = |labels| psa(json!({})).with(labelled("shop", labels));
+    assert_eq!(said(&world(&[]), UNLABELLED, "shop"), "Fail unlabelled");
+    assert_eq!(
+        said(&world(&[("warn", "restricted")]), UNLABELLED, "shop"),
+        "Fail unlabelled,warns-only"
+    );
+    assert_eq!(
+        said(&world(&[("audit", "restricted")]), UNLABELLED, "shop"),
+        "Fail unlabelled,warns-only"
+    );
+    assert_eq!(
+        said(&world(&[("enforce", "privileged")]), UNLABELLED, "shop"),
+        "Pass"
+    );
+    // Which level, or whether it is one, is the other check's.
+    assert_eq!(
+        said(&world(&[("enforce", "nonsense")]), UNLABELLED, "shop"),
+        "Pass"
+    );
+    assert_eq!(said(&world(&[]), BELOW, "shop"), "NotApplicable(Folded)");
+}
+
+#[test]
+fn a_declared_cluster_default_stands_in_for_the_label() {
+    let world = |level: &str| {
+        World::new(json!({"baselines": ["namespace-coverage"], "overrides": [
+            {"check": "namespace-psa-*", "parameters": {"psaClusterDefault": [level]}}]}))
+        .with(namespace("shop"))
+    };
+    assert_eq!(
+        said(&world("baseline"), UNLABELLED, "shop"),
+        "NotApplicable(NotSelected)"
+    );
+    assert_eq!(said(&world("baseline"), BELOW, "shop"), "Pass");
+    assert_eq!(
+        said(&world("privileged"), BELOW, "shop"),
+        "Fail cluster-default-below-required"
+    );
+}
+
+#[test]
+fn new_and_leaving_namespaces_are_not_judged() {
+    let young = namespace("shop").patch(json!({"metadata": {"creationTimestamp": ago("9m")}}));
+    let weak = labelled("shop", &[("enforce", "privileged")])
+        .patch(json!({"metadata": {"creationTimestamp": ago("9m")}}));
+    assert_eq!(
+        said(&psa(json!({})).with(young), UNLABELLED, "shop"),
+        "Unknown(grace)"
+    );
+    assert_eq!(
+        said(&psa(json!({})).with(weak), BELOW, "shop"),
+        "Unknown(grace)"
+    );
+    let leaving = namespace("shop").patch(json!({"metadata": {"deletionTimestamp": ago("1m")}}));
+    for check in [UNLABELLED, BELOW] {
+        assert_eq!(
+            said(&psa(json!({})).with(leaving.clone()), check, "shop"),
+            "NotApplicable(Leaving)"
+        );
+    }
+}
+
+#[test]
+fn the_enforced_level_is_compared_with_the_required_one() {
+    for (required, enforced, expected) in [
+        ("privileged", "privileged", "Pass"),
+        ("baseline", "privileged", "Fail level-below-required"),
+        ("baseline", "baseline", "Pass"),
+        ("baseline", "restricted", "Pass"),
+        ("restricted", "privileged", "Fail level-below-required"),
+        ("restricted", "baseline", "Fail level-below-required"),
+        ("restricted", "restricted", "Pass"),
+    ] {
+        let seen = below(json!({"level": [required]}), &[("enforce", enforced)]);
+        assert_eq!(seen, expected, "{required} {enforced}");
+    }
+    assert_eq!(
+        below(json!({}), &[("enforce", "privileged")]),
+        "Fail level-below-required",
+        "the default is baseline"
+    );
+}
+
+#[test]
+fn warnings_at_the_required_level_are_named_and_do_not_count() {
+    let labels = [("enforce", "privileged"), ("warn", "baseline")];
+    assert_eq!(
+        below(json!({}), &labels),
+        "Fail level-below-required,warns-only"
+    );
+    let labels = [("enforce", "privileged"), ("warn", "privileged")];
+    assert_eq!(below(json!({}), &labels), "Fail level-below-required");
+}
+
+#[test]
+fn invalid_values_fail_by_what_they_do() {
+    let judge = |labels: &[(&str, &str)]| {
+        psa(json!({}))
+            .with(labelled("shop", labels))
+            .verdict(BELOW, "Namespace/shop")
+    };
+    for (labels, reasons, severity) in [
+        // Taken for restricted: refuses pods by surprise, lets none in.
+        (
+            &[("enforce", "Baseline")][..],
+            "invalid-enforce",
+            Severity::Medium,
+        ),
+        (
+            &[("enforce", "baseline"), ("enforce-version", "1.29")],
+            "invalid-enforce-version",
+            Severity::Medium,
+        ),
+        // Taken for privileged: mute.
+        (
+            &[("enforce", "baseline"), ("warn", "x")],
+            "invalid-warn",
+            Severity::Low,
+        ),
+        (
+            &[("enforce", "baseline"), ("audit", "x")],
+            "invalid-audit",
+            Severity::Low,
+        ),
+        // The worst of them counts.
+        (
+            &[("enforce", "privileged"), ("audit", "x")],
+            "level-below-required,invalid-audit",
+            Severity::High,
+        ),
+    ] {
+        let seen = judge(labels);
+        assert_eq!(
+            (seen.said(), seen.reasons(), seen.severity),
+            ("Fail".into(), reasons.into(), severity)
+        );
+        assert!(!seen.judgement.paths.is_empty());
+        // The value may be anything: it is not repeated.
+        assert!(
+            !seen.judgement.message.contains("Baseline"),
+            "{}",
+            seen.judgement.message
+        );
+    }
+}
+
+#[test]
+fn a_severity_below_the_cap_stays() {
+    let world = World::new(json!({"baselines": ["namespace-coverage"],
+        "overrides": [{"check": BELOW, "severity": "Low"}]}))
+    .with(labelled("shop", &[("enforce", "nonsense")]));
+    assert_eq!(
+        world.verdict(BELOW, "Namespace/shop").severity,
+        Severity::Low
+    );
+}
+
+#[test]
+fn a_pinned_version_must_not_be_older_than_required() {
+    let pinned = |version: &str, least: Value| {
+        below(
+            least,
+            &[("enforce", "baseline"), ("enforce-version", version)],
+        )
+    };
+    let least = || json!({"minVersion": ["v1.29"]});
+    assert_eq!(pinned("v1.28", least()), "Fail version-pinned");
+    assert_eq!(pinned("v1.9", least()), "Fail version-pinned");
+    assert_eq!(pinned("v1.29", least()), "Pass");
+    assert_eq!(pinned("v1.30", least()), "Pass");
+    assert_eq!(pinned("latest", least()), "Pass");
+    assert_eq!(
+        pinned("v1.0", json!({})),
+        "Pass",
+        "no minimum is required by default"
+    );
+    assert_eq!(
+        pinned("v1.35", json!({"minVersion": ["latest"]})),
+        "Fail version-pinned"
+    );
+}
+
+#[test]
+fn privileged_is_allowed_where_it_is_declared() {
+    let privileged = |name: &str| labelled(name, &[("enforce", "privileged")]);
+    let world = psa(json!({})).with_all([
+        privileged("kube-system"),
+        privileged("shop"),
+        namespace("kube-public"),
+    ]);
+    assert_eq!(
+        said(&world, BELOW, "kube-system"),
+        "NotApplicable(NotSelected)"
+    );
+    assert_eq!(
+        said(&world, UNLABELLED, "kube-public"),
+        "NotApplicable(NotSelected)"
+    );
+    assert_eq!(said(&world, BELOW, "shop"), "Fail level-below-required");
+    let own = psa(json!({"privilegedAllowed": ["sh*"]}))
+        .with_all([privileged("kube-system"), privileged("shop")]);
+    assert_eq!(said(&own, BELOW, "shop"), "NotApplicable(NotSelected)");
+    assert_eq!(
+        said(&own, BELOW, "kube-system"),
+        "Fail level-below-required"
+    );
+}
+
+#[test]
+fn a_parameter_that_cannot_be_read_opens_and_closes_nothing() {
+    for parameters in [
+        json!({"level": ["strict"]}),
+        json!({"minVersion": ["1.29"]}),
+        json!({"psaClusterDefault": ["x"]}),
+    ] {
+        assert_eq!(
+            below(parameters.clone(), &[("enforce", "privileged")]),
+            "Unknown(bad-parameter)",
+            "{parameters}"
+        );
+    }
+}
+
+// ------------------------------------------------ kind-unreadable
+
+fn resource(world: &World, name: &str) -> (String, String, String) {
+    let seen = world.verdict(UNREADABLE, &format!("Resource/{name}"));
+    (seen.said(), seen.reasons(), seen.judgement.message)
+}
+
+fn with_agents() -> World {
+    World::new(json!({"checks": [
+        {"name": "falco", "nodeAgent": {"selector": {"matchLabels": {"app": "falco"}}}}]}))
+}
+
+#[test]
+fn every_kind_an_enabled_check_reads_is_judged_once() {
+    let all = with_agents().judge(UNREADABLE);
+    assert!(all.iter().all(|r| r.said() == "Pass"));
+    let names: Vec<String> = all
+        .iter()
+        .map(|r| format!("{}/{}", r.judgement.subject.group, r.judgement.subject.name))
+        .collect();
+    for needed in ["/pods", "/nodes", "apps/daemonsets", "/namespaces"] {
+        assert_eq!(
+            names.iter().filter(|n| *n == needed).count(),
+            1,
+            "{names:?}"
+        );
+    }
+    // A policy that only has the always-on checks needs namespaces alone.
+    let few = World::new(json!({})).judge(UNREADABLE);
+    assert_eq!(few.len(), 1);
+    // A suspended policy needs nothing.
+    let suspended = World::new(json!({})).with_policy(
+        "s",
+        json!({"suspend": true, "baselines": [],
+        "checks": [{"name": "a", "nodeAgent": {"selector": {"matchLabels": {"app": "a"}}}}]}),
+    );
+    assert_eq!(suspended.judge(UNREADABLE).len(), 1);
+}
+
+#[test]
+fn a_refused_kind_fails_and_names_the_checks_it_disables() {
+    let world = with_agents().denied(Kind::DaemonSet);
+    let (said, reasons, message) = resource(&world, "daemonsets");
+    assert_eq!((said.as_str(), reasons.as_str()), ("Fail", "access-denied"));
+    for part in [
+        "list",
+        "daemonsets.apps",
+        "node-agent-missing",
+        "component-missing",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("namespace-unpatrolled"), "{message}");
+    assert_eq!(resource(&world, "pods").0, "Pass");
+    let seen = world.verdict(UNREADABLE, "Resource/daemonsets");
+    assert_eq!(seen.judgement.subject.group, "apps");
+    assert_eq!(seen.judgement.subject.uid, None);
+}
+
+#[test]
+fn a_failing_watch_fails_with_its_reason() {
+    let world = with_agents().lost(
+        Kind::Pod,
+        Blindness::Failing("503 ServiceUnavailable".into()),
+    );
+    let (said, reasons, message) = resource(&world, "pods");
+    assert_eq!((said.as_str(), reasons.as_str()), ("Fail", "watch-failing"));
+    assert!(message.contains("503"), "{message}");
+}
+
+#[test]
+fn a_first_list_has_time_and_not_for_ever() {
+    let started = |age: &str| {
+        let mut world = with_agents().unlisted(Kind::Pod);
+        world.own.started = Some(ago(age).parse().unwrap());
+        world
+    };
+    let seen = started("9m").verdict(UNREADABLE, "Resource/pods");
+    assert_eq!(seen.said(), "Unknown(unsynced)");
+    assert_eq!(
+        seen.judgement.recheck_at.map(|t| t.to_string()),
+        Some("2026-01-31T12:01:00Z".into())
+    );
+    assert_eq!(resource(&started("10m"), "pods").1, "unsynced");
+    assert_eq!(resource(&started("10m"), "pods").0, "Fail");
+    // Without a known start there is nothing to measure.
+    assert_eq!(
+        resource(&with_agents().unlisted(Kind::Pod), "pods").0,
+        "Unknown(unsynced)"
+    );
+}
+
+#[test]
+fn a_kind_that_is_not_installed_is_seen() {
+    let world = with_agents().not_installed(Kind::DaemonSet);
+    assert_eq!(resource(&world, "daemonsets").0, "Pass");
+}
+
+#[test]
+fn objects_that_cannot_be_decoded_fail_with_their_names() {
+    let broken = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "x", "namespace": "shop"}, "spec": {"nodeName": 7}});
+    let world = with_agents().with(broken);
+    assert_eq!(resource(&world, "pods").1, "undecodable");
+    let seen = world.verdict(UNREADABLE, "Resource/pods");
+    assert_eq!(seen.judgement.affected.sample, ["shop/x"]);
+    assert_eq!(seen.share(), "1/1");
+}
+
+// ------------------------------------------------ patrol-overdue
+
+#[test]
+fn a_policy_whose_patrol_is_overdue_fails_whatever_can_be_seen() {
+    let mut world = World::new(json!({}))
+        .denied(Kind::Namespace)
+        .denied(Kind::PatrolPolicy);
+    world.own.overdue = [("production", None), ("night", Some(now()))]
+        .map(|(name, since)| (Sym::new(name), since))
+        .into();
+    world.own.policy_uids = [(Sym::new("night"), "u-night".to_owned())].into();
+    let fine = world.verdict(OVERDUE, "PatrolPolicy/production");
+    assert_eq!(
+        (fine.said(), fine.judgement.subject.uid),
+        ("Pass".into(), None)
+    );
+    let seen = world.verdict(OVERDUE, "PatrolPolicy/night");
+    assert_eq!(
+        (seen.said(), seen.severity),
+        ("Fail".into(), Severity::Critical)
+    );
+    assert_eq!(seen.judgement.subject.uid.as_deref(), Some("u-night"));
+    assert_eq!(seen.judgement.subject.group, "kubepatrol.io");
+    assert!(
+        seen.judgement.message.contains("2026-01-31T12:00:00Z"),
+        "{}",
+        seen.judgement.message
+    );
+    assert_eq!(seen.policy.as_str(), "patrol-coverage");
+}
