@@ -1,0 +1,57 @@
+//! What can go wrong at this edge.
+//!
+//! Never carries a word of a reply: bodies may hold what nobody may see.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// The client could not be set up.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// Neither a kubeconfig nor an in-cluster identity.
+    #[error(
+        "API server: no identity to talk to it: set KUBECONFIG, or run in a pod with a service account: {0}"
+    )]
+    Identity(#[source] Box<kube::config::InferConfigError>),
+    /// The kubeconfig file is of no use.
+    #[error("kubeconfig: cannot be used: mend it or name another one: {0}")]
+    Kubeconfig(#[from] Box<kube::config::KubeconfigError>),
+    /// TLS, authentication or proxy settings are of no use.
+    #[error("API server: the settings cannot be used: mend the kubeconfig: {0}")]
+    Client(#[from] Box<kube::Error>),
+}
+
+/// A call that brought no usable reply. Whether the server acted on it is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// No complete reply within the deadline.
+    #[error("no complete reply within {0:?}")]
+    Deadline(Duration),
+    /// The connection could not be made or broke.
+    #[error("the connection could not be made or broke")]
+    Connection,
+    /// No credentials could be had for the call.
+    #[error("no credentials could be had")]
+    Credentials,
+    /// The reply is longer than anything that is expected here.
+    #[error("the reply is longer than {0} bytes")]
+    TooLong(usize),
+    /// The request could not be put into words (a name that no URL can carry).
+    #[error("the request cannot be expressed")]
+    Request,
+}
+
+impl CallError {
+    /// The word: metric label and log field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline(_) => "Deadline",
+            Self::Connection => "Connection",
+            Self::Credentials => "Credentials",
+            Self::TooLong(_) => "TooLong",
+            Self::Request => "Request",
+        }
+    }
+}

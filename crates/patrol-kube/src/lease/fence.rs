@@ -1,0 +1,80 @@
+//! The certainty of leading, as far as a clock can give it.
+//!
+//! Everyone who writes or sends asks here first. It only looks at the boot-time clock, so
+//! a process that was paused or suspended knows at once that it may have been replaced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::boot_clock;
+
+/// Whether this process certainly leads. Cloning is cheap; all clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Fence {
+    /// Milliseconds of boot time until which the lease cannot have expired; 0: not leading.
+    valid_until: Arc<AtomicU64>,
+}
+
+impl Fence {
+    /// A fence that is down: not leading.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A fence of a process that has no rivals (local mode, one-shot commands).
+    #[must_use]
+    pub fn always() -> Self {
+        let fence = Self::new();
+        fence.valid_until.store(u64::MAX, Ordering::Release);
+        fence
+    }
+
+    /// Whether this process leads now and certainly still will after `span`: what it
+    /// begins now and ends within that time is done as leader.
+    #[must_use]
+    pub fn certainly_leads(&self, span: Duration) -> bool {
+        self.remaining().is_some_and(|left| left > span)
+    }
+
+    /// How long this process certainly leads from now on; `None` when it does not.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        let until = self.valid_until.load(Ordering::Acquire);
+        let left = until.checked_sub(boot_clock::mono().0)?;
+        (left > 0).then_some(Duration::from_millis(left))
+    }
+
+    /// Leads until this much boot time.
+    pub(super) fn raise(&self, until: Duration) {
+        let millis = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.valid_until.store(millis, Ordering::Release);
+    }
+
+    /// Leads no more.
+    pub(super) fn lower(&self) {
+        self.valid_until.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leads_only_for_what_surely_ends_in_time() {
+        let fence = Fence::new();
+        assert!(!fence.certainly_leads(Duration::ZERO));
+        let other = fence.clone();
+        fence.raise(boot_clock::boot() + Duration::from_secs(60));
+        assert!(other.certainly_leads(Duration::from_secs(30)));
+        assert!(!other.certainly_leads(Duration::from_secs(60)));
+        fence.raise(boot_clock::boot().saturating_sub(Duration::from_millis(5)));
+        assert_eq!(other.remaining(), None, "an expired lease");
+        fence.raise(boot_clock::boot() + Duration::from_secs(60));
+        fence.lower();
+        assert!(!other.certainly_leads(Duration::ZERO));
+        assert!(Fence::always().certainly_leads(Duration::from_secs(1_000_000)));
+    }
+}

@@ -1,0 +1,207 @@
+//! Lists in pages. A list is complete or an error: a page that is cut, malformed or
+//! refused never counts as the end.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use patrol_core::kind::Kind;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::backoff;
+use super::settings::ReaderSettings;
+use super::trouble::Trouble;
+use crate::client::{Call, Http};
+use crate::error::CallError;
+use crate::path;
+
+/// Tries of one page after the first; the first page has one, its caller backs off.
+const PAGE_TRIES: u32 = 6;
+
+/// Reads one list, page by page.
+pub(super) struct Pager<'a> {
+    http: &'a Http,
+    settings: &'a ReaderSettings,
+    kind: Kind,
+    accept: &'static str,
+    limit: u32,
+    next: Next,
+    version: Option<String>,
+}
+
+enum Next {
+    First,
+    After(String),
+    Done,
+}
+
+/// One page: each item's JSON, not copied.
+pub(super) struct Page {
+    pub(super) items: Vec<Bytes>,
+    /// Of the list as a whole.
+    pub(super) version: String,
+}
+
+#[derive(Deserialize)]
+struct RawPage<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    metadata: RawListMeta<'a>,
+    /// Some servers write `null` for none.
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawListMeta<'a> {
+    #[serde(borrow, default)]
+    resource_version: Cow<'a, str>,
+    #[serde(borrow, default, rename = "continue")]
+    next: Option<Cow<'a, str>>,
+}
+
+impl<'a> Pager<'a> {
+    pub(super) fn new(
+        http: &'a Http,
+        settings: &'a ReaderSettings,
+        kind: Kind,
+        accept: &'static str,
+    ) -> Self {
+        Self {
+            http,
+            settings,
+            kind,
+            accept,
+            limit: settings.page_limit,
+            next: Next::First,
+            version: None,
+        }
+    }
+
+    /// The next page; `None` after the last.
+    ///
+    /// [`Trouble::Expired`] means that the list has to begin anew.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, Trouble> {
+        let tries = match self.next {
+            Next::First => 1,
+            Next::After(_) => PAGE_TRIES,
+            Next::Done => return Ok(None),
+        };
+        let mut failures = 0;
+        loop {
+            match self.page().await {
+                Ok(page) => return Ok(Some(page)),
+                Err(trouble) if trouble.is_passing() && failures + 1 < tries => {
+                    failures += 1;
+                    let pause = self.settings.pause(failures);
+                    tokio::time::sleep(pause.max(trouble.retry_after().unwrap_or_default())).await;
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    async fn page(&mut self) -> Result<Page, Trouble> {
+        let reply = loop {
+            let call = Call {
+                method: Method::GET,
+                target: self.target(),
+                accept: self.accept,
+                body: None,
+            };
+            let settings = self.settings;
+            let called = self
+                .http
+                .call(call, settings.page_deadline, settings.page_max);
+            match called.await {
+                // Very large objects: fewer of them at a time.
+                Err(CallError::TooLong(_)) if self.limit > 1 => {
+                    self.limit = (self.limit / 4).max(1)
+                }
+                Err(error) => return Err(error.into()),
+                Ok(reply) => break reply,
+            }
+        };
+        if reply.status != StatusCode::OK {
+            return Err(Trouble::of_status(reply.status, reply.retry_after, "list"));
+        }
+        self.take(&reply.body)
+    }
+
+    fn target(&self) -> String {
+        let path = path::collection(self.kind);
+        match &self.next {
+            Next::After(token) => {
+                format!(
+                    "{path}?limit={}&continue={}",
+                    self.limit,
+                    path::escape(token)
+                )
+            }
+            _ => format!("{path}?limit={}", self.limit),
+        }
+    }
+
+    fn take(&mut self, body: &Bytes) -> Result<Page, Trouble> {
+        const MALFORMED: Trouble = Trouble::failing("MalformedReply");
+        let raw: RawPage<'_> = serde_json::from_slice(body).map_err(|_| MALFORMED)?;
+        if !raw.kind.ends_with("List") || raw.metadata.resource_version.is_empty() {
+            return Err(MALFORMED);
+        }
+        // The first page's version: later ones repeat it, and if one did not, watching
+        // from the oldest loses nothing.
+        let version = self
+            .version
+            .get_or_insert_with(|| raw.metadata.resource_version.clone().into_owned())
+            .clone();
+        self.next = match raw.metadata.next {
+            Some(token) if !token.is_empty() => Next::After(token.into_owned()),
+            _ => Next::Done,
+        };
+        let items = raw.items.unwrap_or_default();
+        Ok(Page {
+            items: items
+                .into_iter()
+                .map(|item| body.slice_ref(item.get().as_bytes()))
+                .collect(),
+            version,
+        })
+    }
+}
+
+/// Whether a kind that answered 404 is really not installed: its group says so too.
+pub(super) async fn is_absent(http: &Http, kind: Kind) -> Result<bool, Trouble> {
+    #[derive(Deserialize)]
+    struct Resources {
+        resources: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let info = kind.info();
+    let reply = http
+        .get(path::version_root(info.group, info.version))
+        .await?;
+    match reply.status.as_u16() {
+        200 => {
+            let all: Resources = serde_json::from_slice(&reply.body)
+                .map_err(|_| Trouble::failing("MalformedReply"))?;
+            Ok(!all.resources.iter().any(|r| r.name == info.resource))
+        }
+        // Where discovery is closed to us, the 404 has to be believed.
+        403 | 404 => Ok(true),
+        _ => Err(Trouble::of_status(reply.status, reply.retry_after, "get")),
+    }
+}
+
+impl ReaderSettings {
+    /// The pause after this many failures in a row.
+    pub(super) fn pause(&self, failures: u32) -> Duration {
+        backoff::pause(self.backoff, self.backoff_max, failures)
+    }
+}

@@ -1,0 +1,146 @@
+//! Effects to API writes. Every write says what state it assumes, asks first whether this
+//! process certainly leads, keeps to a pace, and reports how it ended; it is never
+//! repeated here, because only the engine knows whether it is still wanted.
+
+mod calls;
+mod pace;
+mod review;
+
+use std::sync::Arc;
+
+use patrol_core::effect::Effect;
+use patrol_core::event::{Event, Refusal, WriteId, WriteResult};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::client::{Connection, OBJECT_DEADLINE};
+use crate::events::Announcer;
+use crate::lease::Fence;
+use pace::Pace;
+
+/// Writes under way at once (performance.md 2.5: 71 % of the peak rate at an eleventh of
+/// its latency).
+const IN_FLIGHT: usize = 8;
+
+/// Where answers go.
+pub type Answers = mpsc::UnboundedSender<Event>;
+
+/// Hands effects to the worker. Cheap to clone; never blocks.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::UnboundedSender<(Effect, Answers)>,
+}
+
+/// Carries effects out.
+pub struct Worker {
+    queue: mpsc::UnboundedReceiver<(Effect, Answers)>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connection: Connection,
+    fence: Fence,
+    announcer: Announcer,
+    slots: Semaphore,
+    pace: Pace,
+}
+
+/// A writer and its worker.
+#[must_use]
+pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer, Worker) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let announcer = Announcer::new(connection.writes.clone(), namespace);
+    let shared = Arc::new(Shared {
+        connection,
+        fence,
+        announcer,
+        slots: Semaphore::new(IN_FLIGHT),
+        pace: Pace::new(),
+    });
+    (
+        Writer { queue: sender },
+        Worker {
+            queue: receiver,
+            shared,
+        },
+    )
+}
+
+impl Writer {
+    /// Begins to carry out an effect; its end is an event in `answers`. The number of
+    /// effects under way is bounded by the engine.
+    pub fn carry_out(&self, effect: Effect, answers: &Answers) {
+        // A worker that is gone answers nothing: the engine counts the effect as lost.
+        let _ = self.queue.send((effect, answers.clone()));
+    }
+}
+
+impl Worker {
+    /// Works until every writer is gone; then what is under way is ended.
+    pub async fn run(mut self) {
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                job = self.queue.recv() => match job {
+                    Some((effect, answers)) => {
+                        let shared = Arc::clone(&self.shared);
+                        tasks.spawn(async move { shared.carry_out(effect, &answers).await });
+                    }
+                    None => break,
+                },
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Shared {
+    async fn carry_out(&self, effect: Effect, answers: &Answers) {
+        // Whoever asked may be gone: then nobody needs the answer.
+        let answer = |event: Event| drop(answers.send(event));
+        match effect {
+            Effect::Review(kinds) => {
+                if let Some(seen) = review::review(&self.connection.reads, &kinds).await {
+                    answer(Event::Reviewed(seen));
+                }
+            }
+            Effect::Count(crds) => {
+                for (crd, most) in crds {
+                    let count = review::count(&self.connection.reads, &crd, most).await;
+                    answer(Event::Counted(crd, count));
+                }
+            }
+            Effect::Announce(announcement) => self.announcer.announce(&announcement).await,
+            Effect::ReadTicket { id, key } => {
+                let (seen, result) = calls::read_ticket(&self.connection.reads, &key).await;
+                seen.into_iter().for_each(answer);
+                answer(Event::Written(id, result));
+            }
+            // The shell keeps time and sends.
+            Effect::Send { .. } | Effect::WakeAt(_) => {}
+            write => {
+                if let Some((id, result)) = self.write(write).await {
+                    answer(Event::Written(id, result));
+                }
+            }
+        }
+    }
+
+    async fn write(&self, effect: Effect) -> Option<(WriteId, WriteResult)> {
+        let id = calls::id_of(&effect)?;
+        let Ok(_slot) = self.slots.acquire().await else {
+            return Some((id, WriteResult::Failed));
+        };
+        self.pace.wait().await;
+        // Asked last, so that no wait lies between the answer and the write.
+        if !self.fence.certainly_leads(OBJECT_DEADLINE / 3) {
+            return Some((id, WriteResult::Refused(Refusal::NotLeader)));
+        }
+        let began = tokio::time::Instant::now();
+        let result = calls::write(&self.connection.writes, effect).await;
+        let throttled = matches!(result, WriteResult::Throttled(_));
+        self.pace.learn(began.elapsed(), throttled);
+        Some((id, result))
+    }
+}
