@@ -1,2 +1,5 @@
-//! kube-patrol
-fn main() {}
+//! The binary: hands over to the library's command line.
+
+fn main() -> std::process::ExitCode {
+    kube_patrol::cli::main()
+}

@@ -31,6 +31,7 @@ use crate::notice::Cluster;
 use crate::rule::{Catalogue, Rulebook};
 use crate::sym::Sym;
 
+pub use policies::FINALIZER;
 pub use snapshot::{ReceiverSnapshot, Snapshot};
 
 /// How the engine is set up. Nothing here changes while it runs.

@@ -1,0 +1,118 @@
+//! `lint`: our objects, validated offline by the rules of the API server and of the
+//! operator, with the same sentences.
+
+use std::path::PathBuf;
+
+use patrol_core::facts::Fact;
+use patrol_core::rule::compile;
+
+use super::ui::{self, Colour};
+use super::{Exit, Failure};
+use crate::manifests::{self, Decoded, Input, Object};
+
+/// A reminder interval below this is noise.
+const SHORT_REPEAT: patrol_api::time::Span = patrol_api::time::Span::minutes(5);
+
+/// Validate our objects offline
+#[derive(clap::Args)]
+pub struct Args {
+    /// Files or folders, or - for standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    let inputs: Vec<Input> = args
+        .files
+        .iter()
+        .map(|f| Input::parse(&f.to_string_lossy()))
+        .collect();
+    let loaded = manifests::load(&inputs, &[]);
+    let unread = &loaded.coverage.not_inspected;
+    for missed in unread {
+        eprintln!("kube-patrol: {missed}");
+    }
+    let ours: Vec<&Object> = loaded
+        .objects
+        .iter()
+        .filter(|o| patrol_api::validate::is_ours(&o.value))
+        .collect();
+    if ours.is_empty() && unread.is_empty() {
+        return Err(Failure::new(
+            "nothing to lint: no object of group kubepatrol.io is in the files",
+        ));
+    }
+    let colours = ui::colours();
+    let mut invalid = 0;
+    let mut out = String::new();
+    for object in &ours {
+        let problems = problems(object, &ours);
+        let name = object.value["metadata"]["name"].as_str().unwrap_or("");
+        let who = format!(
+            "{}:{}: {}/{name}",
+            object.source.file, object.source.line, object.kind
+        );
+        for (problem, warning) in &problems {
+            let word = if *warning {
+                ui::paint("warning", Colour::Yellow, colours)
+            } else {
+                ui::paint("error", Colour::Red, colours)
+            };
+            out.push_str(&format!("{}: {word}: {}\n", ui::clean(&who), ui::clean(problem)));
+        }
+        invalid += usize::from(problems.iter().any(|(_, warning)| !warning));
+    }
+    ui::print(&out)?;
+    eprintln!("{} objects, {invalid} invalid", ours.len());
+    if !unread.is_empty() {
+        return Err(Failure::new(format!("{} files or documents could not be read", unread.len())));
+    }
+    Ok(if invalid > 0 { Exit::Findings } else { Exit::Clean })
+}
+
+/// What is wrong with an object, and whether that is only a warning.
+fn problems(object: &Object, all: &[&Object]) -> Vec<(String, bool)> {
+    let schema = patrol_api::validate::validate(&object.value);
+    if !schema.is_empty() {
+        return schema.iter().map(|p| (p.to_string(), false)).collect();
+    }
+    let Decoded::Fact(seen) = &object.decoded else {
+        let why = match &object.decoded {
+            Decoded::Broken(error) => error.reason.clone(),
+            _ => "is of a version or kind that this program does not know".to_owned(),
+        };
+        return vec![(why, false)];
+    };
+    let Fact::Policy(policy) = &seen.fact else {
+        return vec![];
+    };
+    let now = patrol_kube::boot_clock::wall();
+    let mut out: Vec<(String, bool)> = match compile(policy, &patrol_checks::CATALOGUE, now) {
+        Ok(_) => vec![],
+        Err(problems) => problems.iter().map(|p| (p.to_string(), false)).collect(),
+    };
+    let repeat = policy.spec.alerts.repeat;
+    let intervals = [repeat.critical, repeat.high, repeat.medium, repeat.low];
+    if intervals.iter().any(|span| *span < SHORT_REPEAT) {
+        out.push((
+            "spec.alerts.repeat: an interval under 5m repeats more often than people can act: use 5m or more"
+                .into(),
+            true,
+        ));
+    }
+    for (i, route) in policy.spec.alerts.receivers.iter().enumerate() {
+        let known = all.iter().any(|o| {
+            o.kind == "AlertReceiver" && o.value["metadata"]["name"].as_str() == Some(&route.name)
+        });
+        if !known {
+            out.push((
+                format!(
+                    "spec.alerts.receivers[{i}]: no AlertReceiver is named {} in these files: create it or correct the name",
+                    route.name
+                ),
+                true,
+            ));
+        }
+    }
+    out
+}

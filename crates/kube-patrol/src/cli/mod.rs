@@ -1,0 +1,173 @@
+//! The command line. Data goes to stdout, everything else to stderr; the exit codes are
+//! the same everywhere: 0 clean, 1 findings, 2 could not run, 3 could not see everything.
+
+mod catalogue;
+mod explain;
+mod lint;
+mod operator;
+mod plan;
+mod rules;
+mod scan;
+mod source;
+mod tickets;
+pub mod ui;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Security-operations patrol for Kubernetes: find every gap, open a ticket for it, and
+/// alert until it is really gone
+#[derive(Parser)]
+#[command(name = "kube-patrol", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// Language of texts for people
+    #[arg(long, global = true, value_enum, default_value_t = Lang::En)]
+    lang: Lang,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Languages. Texts that exist in English only stay English.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator in a cluster
+    Operator(operator::Args),
+    /// Inspect manifests once: no tickets, no state
+    Scan(scan::Args),
+    /// List tickets
+    Tickets(tickets::Args),
+    /// Say why a ticket is open, whose turn it is, who was told, and how to fix it
+    Explain(explain::Args),
+    /// Show what a policy would open and close, without writing
+    Plan(plan::Args),
+    /// Validate PatrolPolicy, AlertReceiver and Ticket files offline
+    Lint(lint::Args),
+    /// List or describe checks
+    Checks(catalogue::ChecksArgs),
+    /// List built-in baselines
+    Baselines(catalogue::BaselinesArgs),
+    /// Print the CustomResourceDefinitions
+    Crds,
+    /// Print the version
+    Version,
+    /// Print shell completion
+    Completion {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing found.
+    Clean,
+    /// Findings, or an invalid object.
+    Findings,
+    /// Ran, but could not see everything.
+    Incomplete,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Clean => Self::SUCCESS,
+            Exit::Findings => Self::from(1),
+            Exit::Incomplete => Self::from(3),
+        }
+    }
+}
+
+/// Why a command could not run: `<object>: <what is wrong>: <what to do>`. Exit code 2.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self(format!("output: {error}"))
+    }
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let done = match cli.command {
+        Command::Operator(args) => operator::run(args),
+        Command::Scan(args) => scan::run(&args),
+        Command::Tickets(args) => tickets::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Checks(args) => catalogue::checks(&args),
+        Command::Baselines(args) => catalogue::baselines(&args),
+        Command::Crds => catalogue::crds(),
+        Command::Version => ui::print(&format!("kube-patrol {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completion { shell } => completion(shell),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("kube-patrol: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Usage is said in the name the program was called by.
+fn parse() -> Result<Cli, ExitCode> {
+    let called = std::env::args_os()
+        .next()
+        .and_then(|path| {
+            std::path::Path::new(&path)
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        })
+        .unwrap_or_default();
+    let mut command = Cli::command();
+    if called.starts_with("kubectl-") {
+        command = command.bin_name("kubectl patrol");
+    }
+    let matches = command.try_get_matches().map_err(|error| {
+        let code = if error.use_stderr() { 2 } else { 0 };
+        // A closed pipe is no news.
+        let _ = error.print();
+        ExitCode::from(code)
+    })?;
+    <Cli as clap::FromArgMatches>::from_arg_matches(&matches).map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(2)
+    })
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kube-patrol", &mut out);
+    ui::print(&String::from_utf8_lossy(&out))
+}

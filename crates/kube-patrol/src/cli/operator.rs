@@ -1,0 +1,316 @@
+//! `operator`: the long-running operator in a cluster. Wiring only.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use patrol_api::time::Span;
+use patrol_core::effect::Effect;
+use patrol_core::engine::{Config, Patrol};
+use patrol_core::event::Event;
+use patrol_core::kind::Kind;
+use patrol_core::notice::Cluster;
+use patrol_kube::Connection;
+use patrol_kube::boot_clock;
+use patrol_kube::lease::{Fence, Lease, LeaseSettings};
+use patrol_kube::reader::{Health, Reader, ReaderSettings};
+use patrol_kube::secrets::Secrets;
+use patrol_kube::writer::{Writer, writer};
+use patrol_notify::Secret;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::{Exit, Failure};
+use crate::logging::{self, LogFormat, LogLevel};
+use crate::metrics::{EdgeMetrics, Exporter, Families};
+use crate::shell::delivery::{self, Courier, Post};
+use crate::shell::probes::{self, Probes};
+use crate::shell::secrets::{Reading, SecretSource};
+use crate::shell::{Answers, Edge, Ended, Pulse, Shell};
+
+/// Events read ahead of the engine.
+const AHEAD: usize = 1024;
+
+/// Run the operator in a cluster
+#[derive(clap::Args)]
+pub struct Args {
+    /// The operator's namespace: tickets about cluster-scoped subjects, Secrets and the Lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = patrol_api::names::DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// Address of metrics and probes
+    #[arg(long, default_value = ":8080")]
+    listen: String,
+    /// Name of this replica in the Lease. Default: the host name
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+    /// How long a lease lasts without renewal
+    #[arg(long, default_value = "15s")]
+    lease_duration: Span,
+    /// How long the leader tries to renew before it steps down
+    #[arg(long, default_value = "10s")]
+    renew_deadline: Span,
+    /// Pause between tries
+    #[arg(long, default_value = "2s")]
+    retry_period: Span,
+    /// How long a new leader holds still after a take-over that was no clean hand-over
+    #[arg(long, default_value = "10s")]
+    takeover_wait: Span,
+    /// How often watches are compared with a list of metadata; 0s: never
+    #[arg(long, default_value = "1h")]
+    verify_cache_every: Span,
+    /// Let receivers on loopback be told (meant for tests)
+    #[arg(long)]
+    allow_loopback_receivers: bool,
+    /// Name of the cluster in messages
+    #[arg(long, env = "CLUSTER_NAME", default_value = "")]
+    cluster_name: String,
+    /// Log format. Default: text on a terminal, else json
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Log level
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    log_level: LogLevel,
+}
+
+struct ClusterEdge {
+    writer: Writer,
+}
+
+impl Edge for ClusterEdge {
+    fn carry_out(&self, effect: Effect, answers: &Answers) {
+        if let Effect::Announce(announcement) = &effect {
+            logging::announcement(announcement);
+        }
+        self.writer.carry_out(effect, answers);
+    }
+}
+
+struct LeaseFence(Fence);
+
+impl delivery::Fence for LeaseFence {
+    fn may_send(&self, ahead: Duration) -> bool {
+        // A lease is renewed long before a slow request ends; what must hold is that it
+        // cannot run out unnoticed while this request is begun and answered as a rule.
+        self.0.certainly_leads(ahead / 3)
+    }
+}
+
+struct ClusterSecrets(Secrets);
+
+impl SecretSource for ClusterSecrets {
+    fn read<'a>(&'a self, name: &'a str, key: &'a str, fresh: bool) -> Reading<'a> {
+        Box::pin(async move {
+            let bytes = self.0.read(name, key, fresh).await?;
+            Some(Secret::new(bytes.0))
+        })
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, Failure> {
+    logging::init(args.log_format, args.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(operate(args))
+}
+
+async fn operate(args: Args) -> Result<Exit, Failure> {
+    let identity = match args.identity.clone().filter(|i| !i.is_empty()) {
+        Some(identity) => identity,
+        None => host_name(),
+    };
+    let settings = LeaseSettings {
+        duration: args.lease_duration.as_duration(),
+        renew_deadline: args.renew_deadline.as_duration(),
+        retry_period: args.retry_period.as_duration(),
+        takeover_wait: args.takeover_wait.as_duration(),
+        ..LeaseSettings::new(&args.namespace, &identity)
+    };
+    settings.check().map_err(Failure::new)?;
+    let connection = Connection::infer()
+        .await
+        .map_err(|e| Failure::new(e.to_string()))?;
+    let listener = probes::bind(&args.listen).await.map_err(Failure::new)?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(listen = %address, %identity, namespace = args.namespace, "started");
+    }
+
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    let (events, observed) = mpsc::channel(AHEAD);
+    let answers = mpsc::unbounded_channel();
+    let (snapshots, asked) = mpsc::channel(8);
+    let (stop, stopping) = watch::channel(false);
+
+    let reader = Reader::new(
+        connection.reads.clone(),
+        Kind::ALL,
+        ReaderSettings {
+            verify_every: Some(args.verify_cache_every.as_duration()).filter(|d| !d.is_zero()),
+            ..ReaderSettings::default()
+        },
+        events,
+    );
+    let health = reader.health();
+    let lease = Lease::new(connection.writes.clone(), settings);
+    let fence = lease.fence();
+    let (writer, worker) = writer(connection.clone(), fence.clone(), &identity);
+    let post = Post::new(
+        Arc::new(ClusterSecrets(Secrets::new(
+            connection.reads.clone(),
+            &args.namespace,
+        ))),
+        Arc::new(LeaseFence(fence)),
+        args.allow_loopback_receivers,
+        denied_addresses(&connection),
+        boot_clock::now,
+    );
+    let config = Config {
+        namespace: args.namespace.clone(),
+        cluster: Cluster {
+            id: String::new(),
+            name: args.cluster_name.clone(),
+        },
+        ..Config::new(patrol_checks::CATALOGUE)
+    };
+    let pulse = Arc::new(Pulse::default());
+    let shell = Shell {
+        patrol: Patrol::new(config),
+        edge: Arc::new(ClusterEdge { writer }),
+        courier: Courier::new(post),
+        events: observed,
+        answers,
+        snapshots: asked,
+        clock: boot_clock::now,
+        pulse: Arc::clone(&pulse),
+        stop: stopping,
+        once: false,
+    };
+    let leads = shell.answers.0.clone();
+    let mut leading = lease.leading();
+    let (released, release) = watch::channel(false);
+
+    tasks.spawn(async move {
+        drop(reader.run().await);
+        "the watches"
+    });
+    tasks.spawn(async move {
+        worker.run().await;
+        "the writer"
+    });
+    tasks.spawn(async move {
+        loop {
+            let now = *leading.borrow_and_update();
+            if leads.send(Event::Leading(now)).is_err() || leading.changed().await.is_err() {
+                return "the watch on leadership";
+            }
+        }
+    });
+    let probes = Arc::new(Probes {
+        pulse,
+        snapshots,
+        exporter: Exporter::new(Some(edge_metrics(health))),
+        clock: boot_clock::now,
+    });
+    tasks.spawn(async move {
+        drop(probes::serve(listener, probes).await);
+        "the listener"
+    });
+    let mut lease_release = release;
+    let election = tokio::spawn(lease.run(async move {
+        drop(lease_release.wait_for(|released| *released).await);
+    }));
+    let mut engine = tokio::spawn(shell.run());
+
+    let ended = tokio::select! {
+        signal = signal() => {
+            tracing::info!(signal, "stopping");
+            None
+        }
+        Some(task) = tasks.join_next() => {
+            Some(task.unwrap_or("a task"))
+        }
+        shell = &mut engine => {
+            let why = match shell {
+                Ok((Ended::SourceEnded, _)) => "the watches",
+                _ => "the engine",
+            };
+            return Err(Failure::new(format!(
+                "{why} ended, which is a fault: the operator stops and is safe to start again"
+            )));
+        }
+    };
+    // First nothing is written or sent any more, then the lease is handed over.
+    stop.send_replace(true);
+    drop(tokio::time::timeout(Duration::from_secs(6), &mut engine).await);
+    released.send_replace(true);
+    drop(tokio::time::timeout(Duration::from_secs(3), election).await);
+    match ended {
+        None => Ok(Exit::Clean),
+        Some(what) => Err(Failure::new(format!(
+            "{what} ended, which is a fault: the operator stops and is safe to start again"
+        ))),
+    }
+}
+
+async fn signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}
+
+/// Receivers must not be the API server.
+fn denied_addresses(connection: &Connection) -> Vec<IpAddr> {
+    let mut out: Vec<IpAddr> = vec![];
+    let host = connection.server().host().unwrap_or("");
+    out.extend(host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+    for name in ["KUBERNETES_SERVICE_HOST", "POD_IP"] {
+        out.extend(
+            std::env::var(name)
+                .ok()
+                .and_then(|text| text.parse::<IpAddr>().ok()),
+        );
+    }
+    out
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    let text = name.nodename().to_string_lossy().into_owned();
+    if text.is_empty() { "kube-patrol".into() } else { text }
+}
+
+fn edge_metrics(health: Arc<Health>) -> EdgeMetrics {
+    Box::new(move |families: &mut Families| {
+        families.counters(
+            "watch_restarts_total",
+            "Watches that were begun again, by kind.",
+            ["kind"],
+            health
+                .kinds()
+                .map(|(kind, h)| ([kind.to_string()], h.restarts())),
+        );
+        families.counters(
+            "relists_total",
+            "Complete lists, by kind.",
+            ["kind"],
+            health
+                .kinds()
+                .map(|(kind, h)| ([kind.to_string()], h.relists())),
+        );
+        families.counters(
+            "relist_divergence_total",
+            "Objects that a watch had wrong, found by comparing, by kind.",
+            ["kind"],
+            health
+                .kinds()
+                .map(|(kind, h)| ([kind.to_string()], h.divergences())),
+        );
+    })
+}

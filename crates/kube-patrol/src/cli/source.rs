@@ -1,0 +1,168 @@
+//! Where tickets and facts come from for commands that look once: a state folder of local
+//! mode, or the cluster of the current kubeconfig with the caller's own rights.
+
+use std::path::Path;
+use std::time::Duration;
+
+use patrol_api::ticket::Ticket;
+use patrol_core::event::Event;
+use patrol_core::facts::Fact;
+use patrol_core::inventory::{Blindness, Inventory};
+use patrol_core::kind::Kind;
+use patrol_kube::Connection;
+use patrol_kube::reader::{Reader, ReaderSettings};
+use tokio::sync::mpsc;
+
+use super::Failure;
+use crate::manifests::{self, Decoded, Input};
+
+/// A look at a cluster takes at most this long.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// What one look at a cluster saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Facts.
+    pub inventory: Inventory,
+    /// Tickets.
+    pub tickets: Vec<Ticket>,
+    /// Kinds that could not be read, and why.
+    pub blind: Vec<(Kind, String)>,
+}
+
+/// The tickets of a state folder.
+///
+/// # Errors
+/// When the folder does not exist or a ticket file cannot be read.
+pub fn tickets_in(state: &Path) -> Result<Vec<Ticket>, Failure> {
+    let folder = state.join("tickets");
+    if !state.is_dir() {
+        return Err(Failure::new(format!(
+            "{}: no such folder: name the state folder of `kube-patrol local` (default DIR/.kube-patrol)",
+            state.display()
+        )));
+    }
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let loaded = manifests::load(&[Input::Path(folder)], &[]);
+    if let Some(missed) = loaded.coverage.not_inspected.first() {
+        return Err(Failure::new(missed.to_string()));
+    }
+    Ok(loaded
+        .objects
+        .into_iter()
+        .filter_map(|object| match object.decoded {
+            Decoded::Fact(seen) => match seen.fact {
+                Fact::Ticket(ticket) => Some(*ticket),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect())
+}
+
+/// Looks at the cluster once.
+///
+/// # Errors
+/// When there is no kubeconfig or it cannot be used.
+pub fn look(kinds: &[Kind]) -> Result<Seen, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let connection = Connection::infer()
+            .await
+            .map_err(|e| Failure::new(e.to_string()))?;
+        let (sender, mut events) = mpsc::channel(1024);
+        let settings = ReaderSettings {
+            verify_every: None,
+            ..ReaderSettings::default()
+        };
+        let reader = Reader::new(connection.reads, kinds.iter().copied(), settings, sender);
+        let mut seen = Seen::default();
+        let collect = collect(kinds, &mut events, &mut seen);
+        tokio::select! {
+            () = collect => {}
+            _ = reader.run() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        for kind in kinds {
+            if let Some(why) = seen.inventory.sight(*kind).blindness() {
+                seen.blind.push((*kind, why.reason().to_owned()));
+            }
+        }
+        Ok(seen)
+    })
+}
+
+async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut Seen) {
+    let now = patrol_kube::boot_clock::wall();
+    let mut open: std::collections::BTreeSet<Kind> = kinds.iter().copied().collect();
+    while !open.is_empty() {
+        let Some(event) = events.recv().await else {
+            return;
+        };
+        match event {
+            Event::Seen(object) => match object.fact {
+                Fact::Ticket(ticket) => seen.tickets.push(*ticket),
+                _ => drop(seen.inventory.upsert(*object)),
+            },
+            Event::ListStarted(kind) => seen.inventory.relist_started(kind),
+            Event::ListFinished(kind) => {
+                seen.inventory.relist_finished(kind);
+                seen.inventory.sight_mut(kind).heard(now);
+                open.remove(&kind);
+            }
+            Event::NotInstalled(kind) => {
+                seen.inventory.sight_mut(kind).not_installed();
+                open.remove(&kind);
+            }
+            Event::Lost(kind, why) => {
+                let lasting = matches!(why, Blindness::Denied(_) | Blindness::Failing(_));
+                seen.inventory.sight_mut(kind).lost(why);
+                if lasting {
+                    open.remove(&kind);
+                }
+            }
+            Event::Undecodable(error) => {
+                seen.inventory.blind_object(error.kind, error.key, error.reason);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Tickets from a state folder, or from the cluster.
+///
+/// # Errors
+/// As [`tickets_in`] and [`look`], or when tickets cannot be listed.
+pub fn tickets(state: Option<&Path>) -> Result<Vec<Ticket>, Failure> {
+    let mut tickets = match state {
+        Some(state) => tickets_in(state)?,
+        None => {
+            let seen = look(&[Kind::Ticket])?;
+            if seen.inventory.sight(Kind::Ticket).is_absent() {
+                return Err(Failure::new(
+                    "tickets.kubepatrol.io: the kind is not installed in this cluster: install kube-patrol, or give --state DIR for local mode",
+                ));
+            }
+            if let Some((kind, why)) = seen.blind.first() {
+                return Err(Failure::new(format!(
+                    "{}: cannot be listed ({why}): allow list and watch on {} of group {} in all namespaces",
+                    kind.info().resource,
+                    kind.info().resource,
+                    kind.info().group
+                )));
+            }
+            seen.tickets
+        }
+    };
+    tickets.sort_by_key(|t| {
+        (
+            t.metadata.namespace.clone(),
+            t.metadata.name.clone(),
+        )
+    });
+    Ok(tickets)
+}

@@ -1,0 +1,310 @@
+//! Deliveries: one HTTP client, and so one pool, per receiver; one task per delivery.
+//!
+//! Nothing is shared between receivers that a slow one could exhaust. Before each part the
+//! fence is asked whether this process may still send. A part that is not accepted ends
+//! the delivery: what it and later parts tell stays due.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use patrol_api::receiver::SecretKeyRef;
+use patrol_core::clock::Now;
+use patrol_core::effect::Target;
+use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
+use patrol_core::notice::Notice;
+use patrol_notify::address::{Allow, Filter};
+use patrol_notify::headers::ExtraHeaders;
+use patrol_notify::render::{Limits, Part};
+use patrol_notify::{Client, ClientConfig, Kind, Request, Secret, SigningSecrets};
+use tokio::task::JoinSet;
+
+use super::Answers;
+use super::secrets::SecretSource;
+
+/// A request may take this long; the lease must outlive it.
+const REQUEST: Duration = Duration::from_secs(15);
+
+/// Whether this process may send now.
+pub trait Fence: Send + Sync + 'static {
+    /// Whether it will certainly still lead after `ahead`.
+    fn may_send(&self, ahead: Duration) -> bool;
+}
+
+/// What all deliveries share.
+pub struct Post {
+    /// Credentials.
+    pub secrets: Arc<dyn SecretSource>,
+    /// Leadership.
+    pub fence: Arc<dyn Fence>,
+    /// Whether receivers on loopback are allowed.
+    pub allow_loopback: bool,
+    /// Addresses never sent to (the API server's, our own).
+    pub denied: Vec<IpAddr>,
+    /// Time.
+    pub clock: fn() -> Now,
+    clients: Mutex<HashMap<String, Cached>>,
+}
+
+impl Post {
+    /// Deliveries without any client yet.
+    pub fn new(
+        secrets: Arc<dyn SecretSource>,
+        fence: Arc<dyn Fence>,
+        allow_loopback: bool,
+        denied: Vec<IpAddr>,
+        clock: fn() -> Now,
+    ) -> Self {
+        Self {
+            secrets,
+            fence,
+            allow_loopback,
+            denied,
+            clock,
+            clients: Mutex::new(HashMap::new()),
+        }
+    }
+}
+
+/// A receiver's client, with what it was made from.
+struct Cached {
+    target: Target,
+    ca: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+    client: Client,
+}
+
+/// Sends notices.
+pub struct Courier {
+    post: Arc<Post>,
+    tasks: JoinSet<()>,
+}
+
+impl Courier {
+    /// A courier.
+    #[must_use]
+    pub fn new(post: Post) -> Self {
+        Self {
+            post: Arc::new(post),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Begins a delivery; its end is an event.
+    pub fn send(&mut self, id: DeliveryId, target: Target, notice: Notice, answers: &Answers) {
+        let post = Arc::clone(&self.post);
+        let answers = answers.clone();
+        self.tasks.spawn(async move {
+            let parts = deliver(&post, &target, &notice).await;
+            // The loop that asked may be gone: then nobody records, and it is due again.
+            let _ = answers.send(Event::Delivered(id, parts));
+        });
+    }
+
+    /// Forgets finished tasks.
+    pub fn reap(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Lets deliveries under way end, for at most `patience`.
+    pub async fn stop(&mut self, patience: Duration) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            self.tasks.abort_all();
+        }
+    }
+}
+
+/// Everything one delivery needs, resolved.
+struct Ready {
+    client: Client,
+    url: Secret,
+    signing: Option<SigningSecrets>,
+}
+
+async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
+    let limits = Limits {
+        minimal: target.minimal,
+        ..Limits::default()
+    };
+    let parts = Kind::Webhook.render(notice, &limits);
+    let mut outcomes = vec![];
+    let mut fresh = false;
+    for part in parts {
+        let mut class = attempt(post, target, &part, fresh).await;
+        if matches!(class, DeliveryClass::Config(_)) && !fresh {
+            // A rotated secret looks like a wrong one: read again before believing it.
+            fresh = true;
+            class = attempt(post, target, &part, fresh).await;
+        }
+        outcomes.push(PartOutcome {
+            event_ids: part.event_ids,
+            class,
+            at: (post.clock)().wall,
+        });
+        if class != DeliveryClass::Accepted {
+            break;
+        }
+    }
+    outcomes
+}
+
+async fn attempt(post: &Post, target: &Target, part: &Part, fresh: bool) -> DeliveryClass {
+    if !post.fence.may_send(REQUEST) {
+        return DeliveryClass::NotLeader;
+    }
+    let ready = match prepare(post, target, fresh).await {
+        Ok(ready) => ready,
+        Err(class) => return class,
+    };
+    // Reading secrets took time: ask again right before the request leaves.
+    if !post.fence.may_send(REQUEST) {
+        return DeliveryClass::NotLeader;
+    }
+    let outcome = ready
+        .client
+        .post(Request {
+            url: ready.url,
+            webhook_id: part.webhook_id.clone(),
+            timestamp: (post.clock)().wall.unix(),
+            body: part.body.clone().into(),
+            signing: ready.signing,
+        })
+        .await;
+    tracing::debug!(
+        receiver = target.name,
+        host = outcome.host,
+        status = outcome.status,
+        class = outcome.delivery_class().as_str(),
+        "notice sent"
+    );
+    if outcome.delivery_class() != DeliveryClass::Accepted {
+        tracing::warn!(
+            receiver = target.name,
+            host = outcome.host,
+            status = outcome.status,
+            class = outcome.delivery_class().as_str(),
+            reason = outcome.detail,
+            "receiver did not accept"
+        );
+    }
+    outcome.delivery_class()
+}
+
+async fn prepare(post: &Post, target: &Target, fresh: bool) -> Result<Ready, DeliveryClass> {
+    let webhook = &target.webhook;
+    let url = match (&webhook.url, &webhook.url_from) {
+        (Some(url), _) => Secret::new(url.clone()),
+        (None, Some(from)) => read(post, &from.secret_key_ref, fresh).await?,
+        (None, None) => return Err(DeliveryClass::Config("no url is given: set url or urlFrom")),
+    };
+    let signing = match &webhook.signing_secret_ref {
+        None => None,
+        Some(at) => {
+            let value = read(post, at, fresh).await?;
+            let parsed = SigningSecrets::parse(&value).map_err(|_| {
+                DeliveryClass::Config(
+                    "the signing secret is not in the whsec_ form: use whsec_ and the base64 of 24 to 64 random bytes",
+                )
+            })?;
+            Some(parsed)
+        }
+    };
+    let ca = match &webhook.ca_secret_ref {
+        None => None,
+        Some(at) => Some(read(post, at, fresh).await?),
+    };
+    let mut headers = vec![];
+    for header in &webhook.headers_from {
+        let value = read(post, &header.secret_key_ref, fresh).await?;
+        headers.push((header.name.clone(), value));
+    }
+    let client = client(post, target, ca, headers)?;
+    Ok(Ready {
+        client,
+        url,
+        signing,
+    })
+}
+
+async fn read(post: &Post, at: &SecretKeyRef, fresh: bool) -> Result<Secret, DeliveryClass> {
+    post.secrets
+        .read(&at.name, &at.key, fresh)
+        .await
+        .ok_or(DeliveryClass::SecretMissing)
+}
+
+/// The receiver's client; a new one when anything it was made from changed, because
+/// pooled connections were checked against the old.
+fn client(
+    post: &Post,
+    target: &Target,
+    ca: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+) -> Result<Client, DeliveryClass> {
+    let mut clients = post.clients.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cached) = clients.get(&target.uid)
+        && cached.target == *target
+        && same_secret(cached.ca.as_ref(), ca.as_ref())
+        && same_headers(&cached.headers, &headers)
+    {
+        return Ok(cached.client.clone());
+    }
+    let allow = Allow::parse(&target.allow).map_err(|_| {
+        DeliveryClass::Config("spec.addresses.allow holds an entry that is no CIDR block or host name")
+    })?;
+    let config = ClientConfig {
+        filter: Filter::new(
+            post.allow_loopback,
+            post.denied.iter().copied(),
+            Some(allow),
+        ),
+        headers: extra_headers(&headers)?,
+        ca_pem: ca.clone(),
+        ..ClientConfig::default()
+    };
+    let client = Client::new(config).map_err(|_| {
+        DeliveryClass::Config("the CA bundle cannot be used: give certificates in PEM form")
+    })?;
+    let cached = Cached {
+        target: target.clone(),
+        ca,
+        headers,
+        client: client.clone(),
+    };
+    clients.insert(target.uid.clone(), cached);
+    Ok(client)
+}
+
+fn extra_headers(headers: &[(String, Secret)]) -> Result<ExtraHeaders, DeliveryClass> {
+    const BAD: DeliveryClass =
+        DeliveryClass::Config("a header of headersFrom cannot be sent: see its name and value");
+    let is_authorization = |name: &str| name.eq_ignore_ascii_case("authorization");
+    let plain = headers
+        .iter()
+        .filter(|(name, _)| !is_authorization(name))
+        .map(|(name, value)| (name.as_str(), value));
+    let mut extra = ExtraHeaders::parse(plain).map_err(|_| BAD)?;
+    if let Some((_, value)) = headers.iter().find(|(name, _)| is_authorization(name)) {
+        extra = extra.with_authorization(value).map_err(|_| BAD)?;
+    }
+    Ok(extra)
+}
+
+fn same_secret(a: Option<&Secret>, b: Option<&Secret>) -> bool {
+    a.map(Secret::expose) == b.map(Secret::expose)
+}
+
+fn same_headers(a: &[(String, Secret)], b: &[(String, Secret)]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|((an, av), (bn, bv))| an == bn && av.expose() == bv.expose())
+}

@@ -1,0 +1,214 @@
+//! The shell: one loop around the engine.
+//!
+//! It feeds events in, carries effects out and keeps time. It decides nothing; whatever it
+//! loses by dying is computed again. Every task it starts is in one set, and the first
+//! supervised task that ends, ends the loop.
+
+pub mod delivery;
+pub mod probes;
+pub mod secrets;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use patrol_core::clock::Now;
+use patrol_core::effect::Effect;
+use patrol_core::engine::{Patrol, Snapshot};
+use patrol_core::event::Event;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use delivery::Courier;
+
+/// Events taken in between two ticks at most, so that a storm cannot keep the engine from
+/// acting.
+const BURST: usize = 2_000;
+/// Ticks are at least this far apart: a burst of events is judged once.
+const COALESCE: Duration = Duration::from_millis(20);
+
+/// Where answers to effects go. Unbounded, because the number of effects under way is
+/// bounded, and an answer must never wait behind the events it unblocks.
+pub type Answers = mpsc::UnboundedSender<Event>;
+
+/// One side of the world: carries out the effects that are not deliveries.
+pub trait Edge: Send + Sync + 'static {
+    /// Begins to carry out an effect. Must not block; answers go to `answers`.
+    fn carry_out(&self, effect: Effect, answers: &Answers);
+}
+
+/// A clock, so that tests and both edges share one shape.
+pub type Clock = fn() -> Now;
+
+/// A request for the state in numbers.
+pub type SnapshotRequest = oneshot::Sender<Box<Snapshot>>;
+
+/// What probes and metrics see of the loop.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    last_tick: AtomicU64,
+    synced: AtomicBool,
+    leading: AtomicBool,
+}
+
+impl Pulse {
+    /// Whether the loop turned within the last half minute (it does so at least every ten
+    /// seconds).
+    #[must_use]
+    pub fn is_alive(&self, now: Now) -> bool {
+        let last = self.last_tick.load(Ordering::Relaxed);
+        now.mono.0.saturating_sub(last) < 30_000
+    }
+
+    /// Whether policies, receivers and tickets are known.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+
+    /// Whether this process leads.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.leading.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything the loop works with.
+pub struct Shell<E> {
+    /// The engine.
+    pub patrol: Patrol,
+    /// The edge.
+    pub edge: Arc<E>,
+    /// Sends notices.
+    pub courier: Courier,
+    /// Observations; bounded, so that a flood waits at its source.
+    pub events: mpsc::Receiver<Event>,
+    /// Answers to effects.
+    pub answers: (Answers, mpsc::UnboundedReceiver<Event>),
+    /// Requests for the state in numbers.
+    pub snapshots: mpsc::Receiver<SnapshotRequest>,
+    /// Time.
+    pub clock: Clock,
+    /// What probes see.
+    pub pulse: Arc<Pulse>,
+    /// True: stop.
+    pub stop: watch::Receiver<bool>,
+    /// Stop as soon as nothing is left to do (`--once`).
+    pub once: bool,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Nothing was left to do and `once` was set.
+    Done,
+    /// The source of events ended, which only a fault can cause.
+    SourceEnded,
+}
+
+impl<E: Edge> Shell<E> {
+    /// Runs until told to stop. Gives the engine back for a last look at its state.
+    pub async fn run(mut self) -> (Ended, Patrol) {
+        let mut wake = (self.clock)().mono;
+        let mut last_tick = tokio::time::Instant::now();
+        let ended = loop {
+            let now = (self.clock)();
+            let sleep = Duration::from_millis(wake.since(now.mono));
+            let event = tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => break Ended::Stopped,
+                Some(event) = self.answers.1.recv() => Some(event),
+                Some(request) = self.snapshots.recv() => {
+                    // Whoever asked may have gone away: nothing is owed to them.
+                    let _ = request.send(Box::new(self.patrol.snapshot()));
+                    continue;
+                }
+                event = self.events.recv() => match event {
+                    Some(event) => Some(event),
+                    None => break Ended::SourceEnded,
+                },
+                () = tokio::time::sleep(sleep) => None,
+            };
+            if let Some(event) = event {
+                let since = last_tick.elapsed();
+                if since < COALESCE {
+                    tokio::time::sleep(COALESCE - since).await;
+                }
+                let now = (self.clock)();
+                self.feed(event, now);
+                self.drain(now);
+            }
+            last_tick = tokio::time::Instant::now();
+            let now = (self.clock)();
+            let effects = self.patrol.step(Event::Tick, now);
+            wake = self.perform(effects).unwrap_or(now.mono);
+            self.pulse.last_tick.store(now.mono.0, Ordering::Relaxed);
+            self.pulse
+                .synced
+                .store(self.patrol.is_synced(), Ordering::Relaxed);
+            self.courier.reap();
+            if self.once && self.patrol.is_settled() && self.courier.is_idle() && self.is_drained() {
+                break Ended::Done;
+            }
+        };
+        self.courier.stop(Duration::from_secs(5)).await;
+        // What was sent while stopping is recorded, if the edge still can.
+        let now = (self.clock)();
+        self.drain(now);
+        let effects = self.patrol.step(Event::Tick, now);
+        for effect in effects {
+            if matches!(effect, Effect::WriteTicketStatus { .. }) {
+                self.edge.carry_out(effect, &self.answers.0);
+            }
+        }
+        (ended, self.patrol)
+    }
+
+    fn is_drained(&self) -> bool {
+        self.answers.1.is_empty() && self.events.is_empty()
+    }
+
+    fn drain(&mut self, now: Now) {
+        for _ in 0..BURST {
+            let event = match self.answers.1.try_recv() {
+                Ok(event) => event,
+                Err(_) => match self.events.try_recv() {
+                    Ok(event) => event,
+                    Err(_) => break,
+                },
+            };
+            self.feed(event, now);
+        }
+    }
+
+    fn feed(&mut self, event: Event, now: Now) {
+        if let Event::Leading(leading) = event {
+            self.pulse.leading.store(leading, Ordering::Relaxed);
+        }
+        let effects = self.patrol.step(event, now);
+        self.perform(effects);
+    }
+
+    /// Carries effects out; returns when to wake.
+    fn perform(&mut self, effects: Vec<Effect>) -> Option<patrol_core::clock::Mono> {
+        let mut wake = None;
+        for effect in effects {
+            match effect {
+                Effect::WakeAt(at) => wake = Some(at),
+                Effect::Send { id, target, notice } => {
+                    self.courier.send(id, *target, *notice, &self.answers.0);
+                }
+                other => self.edge.carry_out(other, &self.answers.0),
+            }
+        }
+        wake
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone can no longer ask for anything: only a value ends the wait.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
