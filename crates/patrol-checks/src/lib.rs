@@ -8,6 +8,7 @@ mod component_missing;
 #[cfg(test)]
 mod component_rows;
 mod component_unavailable;
+mod component_workload;
 #[cfg(test)]
 mod coverage_rows;
 mod hidden;
