@@ -2,6 +2,7 @@
 //! decides nothing: what is right or wrong is said by the core and the catalogue.
 
 pub mod cli;
+pub mod local;
 pub mod logging;
 pub mod manifests;
 pub mod metrics;

@@ -4,6 +4,7 @@
 mod catalogue;
 mod explain;
 mod lint;
+mod local;
 mod operator;
 mod plan;
 mod rules;
@@ -42,6 +43,8 @@ pub enum Lang {
 enum Command {
     /// Run the operator in a cluster
     Operator(operator::Args),
+    /// Run the same engine on folders of manifests
+    Local(local::Args),
     /// Inspect manifests once: no tickets, no state
     Scan(scan::Args),
     /// List tickets
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Operator(args) => operator::run(args),
+        Command::Local(args) => local::run(args),
         Command::Scan(args) => scan::run(&args),
         Command::Tickets(args) => tickets::run(&args),
         Command::Explain(args) => explain::run(&args),

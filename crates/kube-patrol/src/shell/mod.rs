@@ -148,7 +148,10 @@ impl<E: Edge> Shell<E> {
                 .synced
                 .store(self.patrol.is_synced(), Ordering::Relaxed);
             self.courier.reap();
-            if self.once && self.patrol.is_settled() && self.courier.is_idle() && self.is_drained() {
+            if self.once
+                && self.patrol.has_patrolled()
+                && self.patrol.is_settled()
+                && self.courier.is_idle() && self.is_drained() {
                 break Ended::Done;
             }
         };

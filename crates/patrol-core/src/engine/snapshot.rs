@@ -227,6 +227,30 @@ impl Patrol {
         out
     }
 
+    /// Whether every object that was met could be decoded.
+    #[must_use]
+    pub fn sees_everything(&self) -> bool {
+        Kind::ALL
+            .into_iter()
+            .all(|kind| self.inventory.sight(kind).blind_count() == 0)
+    }
+
+    /// Whether every kind was looked at, and every policy that can patrol has patrolled.
+    #[must_use]
+    pub fn has_patrolled(&self) -> bool {
+        let looked = Kind::ALL.into_iter().all(|kind| {
+            self.inventory.sight(kind).blindness() != Some(crate::inventory::Blindness::Unsynced)
+        });
+        looked
+            && self.policies.values().all(|p| {
+                !p.is_valid()
+                    || p.is_suspended()
+                    || p.is_leaving()
+                    || (p.status.last_patrol.is_some()
+                        && p.status.observed_generation == Some(p.generation()))
+            })
+    }
+
     /// Whether every kind that some rule reads was listed once: ready to serve.
     #[must_use]
     pub fn is_synced(&self) -> bool {

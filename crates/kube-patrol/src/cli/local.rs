@@ -1,0 +1,189 @@
+//! `local DIR...`: the same engine on folders of manifests. Wiring only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use patrol_core::check::Origin;
+use patrol_core::engine::{Config, Patrol};
+use patrol_core::event::Event;
+use patrol_core::notice::Cluster;
+use patrol_kube::boot_clock;
+use tokio::sync::{mpsc, watch};
+
+use super::{Exit, Failure};
+use crate::local::{self, Options, SecretFile};
+use crate::logging::{self, LogFormat, LogLevel};
+use crate::metrics::Exporter;
+use crate::shell::delivery::{self, Courier, Post};
+use crate::shell::probes::{self, Probes};
+use crate::shell::{Ended, Pulse, Shell};
+
+/// Run the same engine on folders of manifests
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folders of manifests (or `kubectl get -o yaml` dumps)
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// File with policies; repeatable. Default: the policies found in the folders
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+    /// Where tickets are kept. Default: .kube-patrol in the first folder
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// A value for a key of a Secret; repeatable
+    #[arg(long = "secret", value_name = "NAME/KEY=FILE")]
+    secrets: Vec<SecretFile>,
+    /// Patrol once, then end
+    #[arg(long)]
+    once: bool,
+    /// Address of metrics and probes. Default: none
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Log format. Default: text on a terminal, else json
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Log level
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    log_level: LogLevel,
+}
+
+/// There is no one else: this process always leads.
+struct Alone;
+
+impl delivery::Fence for Alone {
+    fn may_send(&self, _ahead: Duration) -> bool {
+        true
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, Failure> {
+    logging::init(args.log_format, args.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(patrol(args))
+}
+
+async fn patrol(args: Args) -> Result<Exit, Failure> {
+    let first = args.folders.first().cloned().unwrap_or_default();
+    let options = Options {
+        state: args.state.unwrap_or_else(|| {
+            let home = if first.is_dir() { first } else { PathBuf::from(".") };
+            home.join(local::STATE)
+        }),
+        folders: args.folders,
+        policies: args.policy,
+        secrets: args.secrets,
+        namespace: patrol_api::names::DEFAULT_NAMESPACE.to_owned(),
+    };
+    let listener = match &args.listen {
+        Some(address) => Some(probes::bind(address).await.map_err(Failure::new)?),
+        None => None,
+    };
+    let (events, observed) = mpsc::channel(1024);
+    let answers = mpsc::unbounded_channel();
+    let (snapshots, asked) = mpsc::channel(8);
+    let (stop, stopping) = watch::channel(false);
+    let started = local::start(&options, events, answers.0.clone(), boot_clock::now)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let post = Post::new(
+        Arc::clone(&started.edge) as Arc<dyn crate::shell::secrets::SecretSource>,
+        Arc::new(Alone),
+        true,
+        vec![],
+        boot_clock::now,
+    );
+    let config = Config {
+        namespace: options.namespace.clone(),
+        origin: Origin::Files,
+        cluster: Cluster {
+            id: started.cluster_id.clone(),
+            name: String::new(),
+        },
+        ..Config::new(patrol_checks::CATALOGUE)
+    };
+    let pulse = Arc::new(Pulse::default());
+    let shell = Shell {
+        patrol: Patrol::new(config),
+        edge: Arc::clone(&started.edge),
+        courier: Courier::new(post),
+        events: observed,
+        answers,
+        snapshots: asked,
+        clock: boot_clock::now,
+        pulse: Arc::clone(&pulse),
+        stop: stopping,
+        once: args.once,
+    };
+    // Nobody else can lead; a send that fails means the loop has ended already.
+    let _ = shell.answers.0.send(Event::Leading(true));
+    tracing::info!(state = %options.state.display(), "patrolling; Ctrl-C ends");
+    if let Some(listener) = listener {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(listen = %address, "metrics and probes");
+        }
+        let probes = Arc::new(Probes {
+            pulse,
+            snapshots,
+            exporter: Exporter::new(None),
+            clock: boot_clock::now,
+        });
+        tokio::spawn(async move { drop(probes::serve(listener, probes).await) });
+    }
+    let engine = tokio::spawn(shell.run());
+    let mut engine = engine;
+    let ended = tokio::select! {
+        ended = &mut engine => ended,
+        () = interrupted() => {
+            stop.send_replace(true);
+            engine.await
+        }
+    };
+    started.edge.stop();
+    let thread = started.thread;
+    // What was asked of the thread before it was told to stop is done first.
+    drop(tokio::task::spawn_blocking(move || thread.join()).await);
+    drop(started.lock);
+    let (ended, patrol) = ended.map_err(|_| {
+        Failure::new("the engine ended, which is a fault: start again, the state folder is safe")
+    })?;
+    match ended {
+        Ended::SourceEnded => Err(Failure::new(
+            "the watch on the folders ended, which is a fault: start again, the state folder is safe",
+        )),
+        Ended::Stopped => Ok(Exit::Clean),
+        Ended::Done => Ok(outcome(&patrol)),
+    }
+}
+
+/// The exit code of `--once`.
+fn outcome(patrol: &Patrol) -> Exit {
+    let snapshot = patrol.snapshot();
+    let complete = snapshot.kinds.values().all(|(_, readable, _)| *readable)
+        && patrol.sees_everything();
+    let open = snapshot
+        .tickets
+        .keys()
+        .any(|(_, _, phase)| *phase != patrol_api::words::Phase::Resolved);
+    match (complete, open) {
+        (false, _) => Exit::Incomplete,
+        (true, true) => Exit::Findings,
+        (true, false) => Exit::Clean,
+    }
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

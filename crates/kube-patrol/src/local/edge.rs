@@ -1,0 +1,244 @@
+//! Starts local mode's one thread and hands effects to it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use patrol_core::clock::Now;
+use patrol_core::effect::Effect;
+use patrol_core::event::Event;
+use patrol_core::facts::ObjectKey;
+use patrol_core::kind::Kind;
+use tokio::sync::mpsc;
+
+use super::index;
+use super::inputs::{Inputs, Scan, Take};
+use super::secrets::{SecretFile, Secrets};
+use super::store::lock::{Lock, LockError, lock};
+use super::store::{Steering, Tickets, atomic, random};
+use super::watch::Watch;
+use super::worker::{Order, Sink, Stopped, Worker};
+use super::world::World;
+use crate::shell::secrets::{Reading, SecretSource};
+use crate::shell::{Answers, Edge};
+
+/// Name of the default state folder inside the first input folder.
+pub const STATE: &str = ".kube-patrol";
+
+/// What local mode works on.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folders of manifests, in the order in which they count.
+    pub folders: Vec<PathBuf>,
+    /// Policy files; when given, policies in the folders do not count.
+    pub policies: Vec<PathBuf>,
+    /// State folder.
+    pub state: PathBuf,
+    /// Values that stand for Secrets' keys.
+    pub secrets: Vec<SecretFile>,
+    /// The operator's namespace.
+    pub namespace: String,
+}
+
+/// Why local mode cannot start.
+#[derive(Debug)]
+pub enum LocalError {
+    /// An input does not exist.
+    Missing(PathBuf),
+    /// Another process works on the state folder.
+    Held(PathBuf, Option<u32>),
+    /// The disk refuses.
+    Io(PathBuf, std::io::Error),
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(
+                f,
+                "{}: no such file or folder: name one that exists",
+                path.display()
+            ),
+            Self::Held(path, pid) => {
+                let who = pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+                write!(
+                    f,
+                    "{}: {who} works on this state folder: stop it, or give another --state",
+                    path.display()
+                )
+            }
+            Self::Io(path, error) => write!(
+                f,
+                "{}: {}: make the folder writable, or give another --state",
+                path.display(),
+                crate::manifests::io_reason(error)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LocalError {}
+
+/// The edge as the shell sees it.
+pub struct LocalEdge {
+    orders: Sender<Order>,
+    secrets: Arc<RwLock<Secrets>>,
+    files: Vec<SecretFile>,
+}
+
+/// What was started.
+pub struct Started {
+    /// The edge.
+    pub edge: Arc<LocalEdge>,
+    /// The thread, which ends after `LocalEdge::stop`.
+    pub thread: JoinHandle<()>,
+    /// Stable id of this installation.
+    pub cluster_id: String,
+    /// Holds the state folder.
+    pub lock: Lock,
+}
+
+/// Starts: takes the state folder, looks at everything, and goes on looking.
+///
+/// # Errors
+/// When an input does not exist or the state folder cannot be had.
+pub fn start(
+    options: &Options,
+    events: mpsc::Sender<Event>,
+    answers: Answers,
+    clock: fn() -> Now,
+) -> Result<Started, LocalError> {
+    for path in options.folders.iter().chain(&options.policies) {
+        if !path.exists() {
+            return Err(LocalError::Missing(path.clone()));
+        }
+    }
+    let state = &options.state;
+    let held = lock(state).map_err(|error| match error {
+        LockError::Held(pid) => LocalError::Held(state.clone(), pid),
+        LockError::Io(error) => LocalError::Io(state.clone(), error),
+    })?;
+    let cluster_id =
+        cluster_id(state).map_err(|error| LocalError::Io(state.clone(), error))?;
+    let (orders, received) = channel();
+    let secrets = Arc::new(RwLock::new(Secrets::default()));
+    let mut worker = worker(options, Arc::clone(&secrets), clock);
+    let watched: Vec<PathBuf> = worker.inputs.paths().map(Path::to_path_buf).collect();
+    let watch = Watch::begin(watched, state.clone(), orders.clone(), || Order::Changed);
+    let mut sink = Channels { events, answers };
+    let thread = std::thread::spawn(move || {
+        if worker.start(&mut sink).is_ok() {
+            worker.run(&received, watch, sink);
+        }
+    });
+    Ok(Started {
+        edge: Arc::new(LocalEdge {
+            orders,
+            secrets,
+            files: options.secrets.clone(),
+        }),
+        thread,
+        cluster_id,
+        lock: held,
+    })
+}
+
+fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) -> Worker {
+    let state = &options.state;
+    let named = !options.policies.is_empty();
+    let take = if named { Take::AllButPolicies } else { Take::All };
+    let inputs = options
+        .policies
+        .iter()
+        .map(|path| (path.clone(), Take::Steering))
+        .chain(options.folders.iter().map(|path| (path.clone(), take)))
+        .collect();
+    let policies = Steering::open(state.join("policies"));
+    let receivers = Steering::open(state.join("receivers"));
+    let index = state.join("index.json");
+    let saved = index::load(&index);
+    let kept = |kind: Kind, names: Vec<String>| {
+        names
+            .into_iter()
+            .map(move |name| (kind, ObjectKey::new("", &name)))
+    };
+    let world = World::remembering(
+        saved.clone(),
+        kept(Kind::PatrolPolicy, policies.names().map(str::to_owned).collect()).chain(kept(
+            Kind::AlertReceiver,
+            receivers.names().map(str::to_owned).collect(),
+        )),
+    );
+    Worker {
+        inputs: Inputs::new(inputs, vec![state.clone()], options.namespace.clone()),
+        world,
+        tickets: Tickets::new(state.join("tickets")),
+        policies,
+        receivers,
+        secrets,
+        index,
+        saved,
+        clock,
+        scan: Scan::default(),
+        said: std::collections::BTreeSet::new(),
+    }
+}
+
+fn cluster_id(state: &Path) -> std::io::Result<String> {
+    let path = state.join("cluster-id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        _ => {
+            let id = random::uuid()?;
+            atomic::write(&path, id.as_bytes())?;
+            Ok(id)
+        }
+    }
+}
+
+struct Channels {
+    events: mpsc::Sender<Event>,
+    answers: Answers,
+}
+
+impl Sink for Channels {
+    fn observed(&mut self, event: Event) -> Result<(), Stopped> {
+        self.events.blocking_send(event).map_err(|_| Stopped)
+    }
+
+    fn answered(&mut self, event: Event) -> Result<(), Stopped> {
+        self.answers.send(event).map_err(|_| Stopped)
+    }
+}
+
+impl LocalEdge {
+    /// Ends the thread once it has done what was asked before.
+    pub fn stop(&self) {
+        // A thread that is gone has stopped.
+        let _ = self.orders.send(Order::Stop);
+    }
+}
+
+impl Edge for LocalEdge {
+    fn carry_out(&self, effect: Effect, _answers: &Answers) {
+        // A thread that is gone answers nothing: the engine counts the effect as lost.
+        let _ = self.orders.send(Order::Effect(Box::new(effect)));
+    }
+}
+
+impl SecretSource for LocalEdge {
+    fn read<'a>(&'a self, name: &'a str, key: &'a str, _fresh: bool) -> Reading<'a> {
+        let from_file = self
+            .files
+            .iter()
+            .find(|f| f.name == name && f.key == key)
+            .and_then(SecretFile::read);
+        let value = from_file.or_else(|| {
+            let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+            secrets.get(name, key).cloned()
+        });
+        Box::pin(std::future::ready(value))
+    }
+}

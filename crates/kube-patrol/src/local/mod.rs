@@ -1,0 +1,16 @@
+//! Local mode's edge: folders of manifests in place of watches, and a state folder in place
+//! of an API server. The engine cannot tell the difference, and that is the point.
+//!
+//! It decides nothing. What cannot be read is told as a blind spot, never as gone.
+
+mod edge;
+mod index;
+mod inputs;
+mod secrets;
+mod store;
+mod watch;
+mod worker;
+mod world;
+
+pub use edge::{LocalEdge, LocalError, Options, STATE, Started, start};
+pub use secrets::{SecretFile, Secrets};

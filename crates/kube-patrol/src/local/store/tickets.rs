@@ -1,0 +1,375 @@
+//! Tickets as files: `tickets/NAMESPACE/NAME.yaml`, one whole object each.
+//!
+//! The folder is the truth and the memory a copy of it: before each write the file is
+//! compared with what was written last, so that an edit by hand counts as the newer version
+//! and the write conflicts, as it would at an API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Time;
+use patrol_core::effect::{Effect, Precondition};
+use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
+use patrol_core::facts::{Fact, ObjectKey, Observed};
+use patrol_core::kind::Kind;
+
+use super::{atomic, failed, names, random};
+use crate::manifests::to_yaml;
+
+/// Where a file that is no ticket is put aside.
+const BROKEN: &str = ".broken";
+
+/// The tickets of a state folder.
+#[derive(Debug)]
+pub struct Tickets {
+    root: PathBuf,
+    known: BTreeMap<ObjectKey, Known>,
+}
+
+/// A ticket as it was last written or read.
+#[derive(Debug)]
+struct Known {
+    ticket: Box<Ticket>,
+    /// The bytes it was written as.
+    content: Box<[u8]>,
+}
+
+enum OnDisk {
+    Absent,
+    Unchanged,
+    Changed(Box<Ticket>, Box<[u8]>),
+    NoTicket,
+    Unreadable(io::Error),
+}
+
+impl Tickets {
+    /// The tickets below `root`; nothing is read yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Removes what a crash left behind and lists every ticket.
+    pub fn list(&mut self) -> Vec<Event> {
+        for (_, folder) in self.folders() {
+            atomic::sweep(&folder);
+        }
+        self.known.clear();
+        let mut events = vec![Event::ListStarted(Kind::Ticket)];
+        events.extend(self.refresh());
+        events.push(Event::ListFinished(Kind::Ticket));
+        events
+    }
+
+    /// Notices what was changed by hand since the last look.
+    pub fn refresh(&mut self) -> Vec<Event> {
+        let mut keys: BTreeSet<ObjectKey> = self.known.keys().cloned().collect();
+        keys.extend(self.on_disk());
+        keys.iter().filter_map(|key| self.look(key)).collect()
+    }
+
+    /// Carries out an effect on a ticket; anything else is none of ours.
+    pub fn carry_out(&mut self, effect: Effect, now: Time) -> Vec<Event> {
+        match effect {
+            Effect::CreateTicket { id, ticket } => self.create(id, ticket, now),
+            Effect::WriteTicketStatus { id, at, status } => self.write_status(id, &at, *status),
+            Effect::WriteTicketLabels { id, at, labels } => self.update(id, &at, |ticket| {
+                let held = ticket.metadata.labels.get_or_insert_default();
+                held.extend(labels);
+            }),
+            Effect::DeleteTicket { id, at } => self.delete(id, &at),
+            Effect::ReadTicket { id, key } => self.read(id, &key),
+            _ => vec![],
+        }
+    }
+
+    fn create(&mut self, id: WriteId, mut ticket: Box<Ticket>, now: Time) -> Vec<Event> {
+        let key = ObjectKey::new(
+            ticket.metadata.namespace.as_deref().unwrap_or_default(),
+            ticket.metadata.name.as_deref().unwrap_or_default(),
+        );
+        let mut events: Vec<Event> = self.look(&key).into_iter().collect();
+        let result = match self.known.get(&key) {
+            Some(known) => WriteResult::Exists(Some(known.ticket.clone())),
+            None => match random::uuid() {
+                Ok(uid) => {
+                    ticket.metadata.uid = Some(uid);
+                    ticket.metadata.creation_timestamp =
+                        Some(patrol_api::condition::meta_time(now));
+                    ticket.metadata.generation = Some(1);
+                    ticket.metadata.resource_version = Some("1".to_owned());
+                    self.put(&key, ticket, &mut events)
+                }
+                Err(error) => failed(&format!("Ticket {key}"), &error),
+            },
+        };
+        events.push(Event::Written(id, result));
+        events
+    }
+
+    fn write_status(&mut self, id: WriteId, at: &Precondition, status: TicketStatus) -> Vec<Event> {
+        self.update(id, at, |ticket| ticket.status = Some(status))
+    }
+
+    fn update(
+        &mut self,
+        id: WriteId,
+        at: &Precondition,
+        change: impl FnOnce(&mut Ticket),
+    ) -> Vec<Event> {
+        let mut events: Vec<Event> = self.look(&at.key).into_iter().collect();
+        let result = match self.assumed(at) {
+            Err(result) => result,
+            Ok(before) => {
+                let mut ticket = Box::new(before.clone());
+                change(&mut ticket);
+                if *ticket == *before {
+                    // As at an API server: a write that changes nothing is none.
+                    WriteResult::Done(Written::Ticket(ticket))
+                } else {
+                    ticket.metadata.resource_version = Some(next_version(before));
+                    self.put(&at.key, ticket, &mut events)
+                }
+            }
+        };
+        events.push(Event::Written(id, result));
+        events
+    }
+
+    fn delete(&mut self, id: WriteId, at: &Precondition) -> Vec<Event> {
+        let mut events: Vec<Event> = self.look(&at.key).into_iter().collect();
+        let result = match (self.assumed(at).map(drop), names::path(&self.root, &at.key)) {
+            (Err(result), _) => result,
+            (Ok(()), None) => WriteResult::NotFound,
+            (Ok(()), Some(path)) => match atomic::remove(&path) {
+                Err(error) => failed(&format!("Ticket {}", at.key), &error),
+                Ok(()) => {
+                    self.known.remove(&at.key);
+                    events.push(Event::Gone(Kind::Ticket, at.key.clone()));
+                    WriteResult::Done(Written::Nothing)
+                }
+            },
+        };
+        events.push(Event::Written(id, result));
+        events
+    }
+
+    fn read(&mut self, id: WriteId, key: &ObjectKey) -> Vec<Event> {
+        // Whatever was noticed is said by the answer itself.
+        let _ = self.look(key);
+        let (event, result) = match self.known.get(key) {
+            Some(known) => {
+                let ticket = known.ticket.clone();
+                let result = WriteResult::Done(Written::Ticket(ticket.clone()));
+                (seen(key, ticket), result)
+            }
+            None => (Event::Gone(Kind::Ticket, key.clone()), WriteResult::NotFound),
+        };
+        vec![event, Event::Written(id, result)]
+    }
+
+    /// The ticket, if it is in the state that a write assumes.
+    fn assumed(&self, at: &Precondition) -> Result<&Ticket, WriteResult> {
+        let known = self.known.get(&at.key).ok_or(WriteResult::NotFound)?;
+        let metadata = &known.ticket.metadata;
+        let same = metadata.uid.as_deref() == Some(at.uid.as_str())
+            && metadata.resource_version.as_deref() == Some(at.version.as_str());
+        if same {
+            Ok(&known.ticket)
+        } else {
+            Err(WriteResult::Conflict)
+        }
+    }
+
+    /// Writes a ticket and says that it was seen.
+    fn put(&mut self, key: &ObjectKey, ticket: Box<Ticket>, events: &mut Vec<Event>) -> WriteResult {
+        let Some(path) = names::path(&self.root, key) else {
+            return WriteResult::Refused(Refusal::Invalid);
+        };
+        let Ok(text) = to_yaml(&ticket) else {
+            return WriteResult::Refused(Refusal::Invalid);
+        };
+        if let Err(error) = atomic::write(&path, text.as_bytes()) {
+            return failed(&format!("Ticket {key}"), &error);
+        }
+        let known = Known {
+            ticket: ticket.clone(),
+            content: text.into_bytes().into(),
+        };
+        self.known.insert(key.clone(), known);
+        events.push(seen(key, ticket.clone()));
+        WriteResult::Done(Written::Ticket(ticket))
+    }
+
+    // ------------------------------------------------------------ edits by hand
+
+    /// Compares one file with what is known of it; says what changed.
+    fn look(&mut self, key: &ObjectKey) -> Option<Event> {
+        match self.compare(key) {
+            OnDisk::Unchanged => None,
+            OnDisk::Absent => self.forget(key),
+            OnDisk::Unreadable(error) => {
+                // Not seen is not gone: what is known of it stays.
+                tracing::warn!("Ticket {key}: {}", crate::manifests::io_reason(&error));
+                None
+            }
+            OnDisk::NoTicket => {
+                self.set_aside(key);
+                self.forget(key)
+            }
+            OnDisk::Changed(ticket, content) => Some(self.adopt(key, ticket, content)),
+        }
+    }
+
+    fn forget(&mut self, key: &ObjectKey) -> Option<Event> {
+        self.known.remove(key)?;
+        Some(Event::Gone(Kind::Ticket, key.clone()))
+    }
+
+    fn compare(&self, key: &ObjectKey) -> OnDisk {
+        let Some(path) = names::path(&self.root, key) else {
+            return OnDisk::Absent;
+        };
+        let content = match fs::read(&path) {
+            Ok(content) => content,
+            Err(error) if is_absence(&error) => return OnDisk::Absent,
+            Err(error) => return OnDisk::Unreadable(error),
+        };
+        match self.known.get(key) {
+            Some(known) if *known.content == *content => OnDisk::Unchanged,
+            _ => match decode(&content) {
+                Some(ticket) => OnDisk::Changed(ticket, content.into()),
+                None => OnDisk::NoTicket,
+            },
+        }
+    }
+
+    /// Takes an edited file in. What an API server keeps immutable is put back; the rest is
+    /// a newer version.
+    fn adopt(&mut self, key: &ObjectKey, mut ticket: Box<Ticket>, content: Box<[u8]>) -> Event {
+        let before = ticket.clone();
+        let metadata = &mut ticket.metadata;
+        metadata.namespace = Some(key.namespace.to_string());
+        metadata.name = Some(key.name.to_string());
+        match self.known.get(key) {
+            Some(known) => {
+                metadata.uid.clone_from(&known.ticket.metadata.uid);
+                metadata.creation_timestamp = known.ticket.metadata.creation_timestamp.clone();
+                metadata.resource_version = Some(next_version(&known.ticket));
+                ticket.spec.finding = known.ticket.spec.finding.clone();
+            }
+            None => {
+                if metadata.uid.as_deref().unwrap_or_default().is_empty() {
+                    metadata.uid = random::uuid().ok();
+                }
+                if version(&before) == 0 {
+                    metadata.resource_version = Some("1".to_owned());
+                }
+            }
+        }
+        let known = Known {
+            ticket: ticket.clone(),
+            content,
+        };
+        self.known.insert(key.clone(), known);
+        if *ticket != *before {
+            // What was put back is put back on disk, too; if that fails, the memory holds.
+            let mut events = vec![];
+            self.put(key, ticket.clone(), &mut events);
+        }
+        seen(key, ticket)
+    }
+
+    fn set_aside(&self, key: &ObjectKey) {
+        let Some(path) = names::path(&self.root, key) else {
+            return;
+        };
+        let mut aside = path.clone().into_os_string();
+        aside.push(BROKEN);
+        let result = match fs::rename(&path, &aside) {
+            Ok(()) => "it was put aside with the ending .broken".to_owned(),
+            Err(error) => crate::manifests::io_reason(&error),
+        };
+        tracing::warn!("Ticket {key}: the file is no ticket: {result}");
+    }
+
+    fn folders(&self) -> Vec<(String, PathBuf)> {
+        entries(&self.root)
+            .into_iter()
+            .filter_map(|(name, path)| Some((names::namespace(&name)?, path)))
+            .collect()
+    }
+
+    fn on_disk(&self) -> Vec<ObjectKey> {
+        let mut keys = vec![];
+        for (namespace, folder) in self.folders() {
+            for (file, _) in entries(&folder) {
+                if let Some(name) = names::object_name(&file) {
+                    keys.push(ObjectKey::new(&namespace, &name));
+                }
+            }
+        }
+        keys
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return vec![];
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .collect()
+}
+
+fn decode(content: &[u8]) -> Option<Box<Ticket>> {
+    let text = std::str::from_utf8(content).ok()?;
+    crate::manifests::read_yaml(text).ok().map(Box::new)
+}
+
+fn version(ticket: &Ticket) -> u64 {
+    ticket
+        .metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}
+
+fn next_version(ticket: &Ticket) -> String {
+    version(ticket).saturating_add(1).to_string()
+}
+
+fn seen(key: &ObjectKey, ticket: Box<Ticket>) -> Event {
+    Event::Seen(Box::new(Observed {
+        kind: Kind::Ticket,
+        key: key.clone(),
+        version: version(&ticket).to_string(),
+        fact: Fact::Ticket(ticket),
+    }))
+}
+
+#[cfg(test)]
+#[path = "tickets_tests.rs"]
+mod tests;
