@@ -139,8 +139,12 @@ pub fn read_bytes(name: &Arc<str>, bytes: Vec<u8>, json: bool) -> FileContent {
         Ok(text) => text,
         Err(reason) => return unread(name, reason.into()),
     };
-    deep::on_deep_stack(|| read_text(name, &text, json))
-        .unwrap_or_else(|| unread(name, "could not be parsed: no thread could be started".into()))
+    deep::on_deep_stack(|| read_text(name, &text, json)).unwrap_or_else(|| {
+        unread(
+            name,
+            "could not be parsed: no thread could be started".into(),
+        )
+    })
 }
 
 fn read_text(name: &Arc<str>, text: &str, json: bool) -> FileContent {
@@ -175,7 +179,8 @@ fn unread(name: &Arc<str>, reason: String) -> FileContent {
 }
 
 fn is_json(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 /// Identities that several objects share, each with the sources that came later than the

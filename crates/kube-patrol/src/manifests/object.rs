@@ -213,7 +213,9 @@ fn is_list(kind: &str, fields: &Map<String, Value>) -> bool {
     kind == "List"
         || (kind.ends_with("List")
             && !fields.contains_key("spec")
-            && fields.get("items").is_some_and(|i| i.is_array() || i.is_null()))
+            && fields
+                .get("items")
+                .is_some_and(|i| i.is_array() || i.is_null()))
 }
 
 fn text(fields: &Map<String, Value>, key: &str) -> String {

@@ -179,7 +179,10 @@ fn sniff(text: &str) -> MayHold {
                 continue;
             };
             let value = value.trim_start().trim_start_matches(['"', '\'']);
-            let name: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let name: String = value
+                .chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect();
             names.insert(name);
         }
     }

@@ -80,8 +80,7 @@ impl Open {
         chunks: &mut Vec<Chunk<'a>>,
     ) -> usize {
         let begun = std::mem::take(self);
-        if let (Some(content_line), Some(chunk)) =
-            (begun.content_line, text.get(begun.start..end))
+        if let (Some(content_line), Some(chunk)) = (begun.content_line, text.get(begun.start..end))
         {
             chunks.push(Chunk {
                 index,
@@ -161,7 +160,11 @@ mod tests {
     fn an_end_marker_ends_a_document() {
         assert_eq!(
             places("a: 1\n...\n# c\n---\nb: 2\n...\nc: 3"),
-            [(0, "a: 1\n", 1, 1), (1, "---\nb: 2\n", 4, 5), (2, "c: 3", 7, 7)]
+            [
+                (0, "a: 1\n", 1, 1),
+                (1, "---\nb: 2\n", 4, 5),
+                (2, "c: 3", 7, 7)
+            ]
         );
     }
 

@@ -39,7 +39,11 @@ fn pod(name: &str) -> String {
 
 #[test]
 fn a_broken_document_hides_no_other() {
-    let text = format!("{}---\nkind: Pod\nspec: [secret\n---\n{}", pod("a"), pod("b"));
+    let text = format!(
+        "{}---\nkind: Pod\nspec: [secret\n---\n{}",
+        pod("a"),
+        pod("b")
+    );
     let content = read(&text);
     assert_eq!(names(&content), ["Pod default/a :1", "Pod default/b :9"]);
     let [entry] = content.coverage.not_inspected.as_slice() else {
@@ -117,7 +121,11 @@ fn json_pod(name: &str) -> String {
 
 #[test]
 fn json_in_a_yaml_file_may_be_followed_by_yaml() {
-    let content = read(&format!("{}\n---\n\t{}\n---\n{POD}", json_pod("a"), json_pod("b")));
+    let content = read(&format!(
+        "{}\n---\n\t{}\n---\n{POD}",
+        json_pod("a"),
+        json_pod("b")
+    ));
     assert_eq!(
         names(&content),
         ["Pod default/a :1", "Pod default/b :3", "Pod default/p :5"]
@@ -160,7 +168,14 @@ fn an_object_that_cannot_be_decoded_is_named_and_its_value_is_not() {
 
 #[test]
 fn empty_files_hold_nothing_and_say_so() {
-    for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "\u{feff}", "%YAML 1.2\n---\n"] {
+    for text in [
+        "",
+        "\n\n",
+        "# only a comment\n",
+        "---\n---\n",
+        "\u{feff}",
+        "%YAML 1.2\n---\n",
+    ] {
         let content = read(text);
         assert!(content.is_empty, "{text:?}");
         assert!(content.coverage.is_complete(), "{text:?}");
@@ -182,7 +197,11 @@ fn encodings_and_line_ends_of_every_system_are_read() {
     for little in [true, false] {
         let mut bytes = Vec::new();
         for unit in format!("\u{feff}{POD}").encode_utf16() {
-            bytes.extend(if little { unit.to_le_bytes() } else { unit.to_be_bytes() });
+            bytes.extend(if little {
+                unit.to_le_bytes()
+            } else {
+                unit.to_be_bytes()
+            });
         }
         let content = read_bytes(&"x.yaml".into(), bytes, false);
         assert_eq!(names(&content), ["Pod default/p :1"]);
@@ -194,12 +213,18 @@ fn encodings_and_line_ends_of_every_system_are_read() {
 #[test]
 fn each_way_of_being_broken_has_its_sentence() {
     for (text, reason) in [
-        ("a:\n\tb: 1\n", "x.yaml:2: is no valid YAML: tabs disallowed"),
+        (
+            "a:\n\tb: 1\n",
+            "x.yaml:2: is no valid YAML: tabs disallowed",
+        ),
         ("a: 1\nb: 2\na: 3\n", "x.yaml:3: gives a key twice"),
         ("a: {{ .Values.x }}\n", "x.yaml:1: is a template"),
         ("# c\n\n{{- if x }}\na: 1\n", "x.yaml:3: is a template"),
         ("a: *nowhere\n", "x.yaml:1: uses an alias whose anchor"),
-        ("a: \"secret\n", "x.yaml:1: is no valid YAML: unclosed quote"),
+        (
+            "a: \"secret\n",
+            "x.yaml:1: is no valid YAML: unclosed quote",
+        ),
     ] {
         let found = reasons(&read(text));
         assert!(found[0].starts_with(reason), "{text:?}: {found:?}");
@@ -208,7 +233,10 @@ fn each_way_of_being_broken_has_its_sentence() {
     for (text, reason) in [
         ("{\"a\": 1,}", "x.json:1: is no valid JSON: trailing comma"),
         ("{\"a\": ", "x.json:1: ends in the middle"),
-        ("{\"a\": 1}\n\n{secret: 2}", "x.json:3: is no valid JSON: key must be a string"),
+        (
+            "{\"a\": 1}\n\n{secret: 2}",
+            "x.json:3: is no valid JSON: key must be a string",
+        ),
     ] {
         assert_eq!(reasons(&read_json(text)), [reason]);
     }
@@ -248,7 +276,11 @@ fn alias_bombs_are_refused() {
     }
     refused(&bomb);
     // Few aliases, each of a megabyte.
-    let text = format!("a: &a {}\nl:\n{}", "x".repeat(1 << 20), "- *a\n".repeat(2000));
+    let text = format!(
+        "a: &a {}\nl:\n{}",
+        "x".repeat(1 << 20),
+        "- *a\n".repeat(2000)
+    );
     refused(&text);
 }
 
@@ -257,7 +289,9 @@ fn deep_nesting_is_refused_in_every_form() {
     refused(&"[".repeat(10_000));
     refused(&"- ".repeat(10_000));
     refused(&"? ".repeat(10_000));
-    let deep: String = (0..2000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    let deep: String = (0..2000)
+        .map(|i| format!("{}a:\n", " ".repeat(i)))
+        .collect();
     refused(&deep);
     let json = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(
@@ -268,7 +302,11 @@ fn deep_nesting_is_refused_in_every_form() {
 
 #[test]
 fn nesting_within_the_limit_is_read() {
-    let deep = format!("apiVersion: x/v1\nkind: X\na: {}{}", "[".repeat(120), "]".repeat(120));
+    let deep = format!(
+        "apiVersion: x/v1\nkind: X\na: {}{}",
+        "[".repeat(120),
+        "]".repeat(120)
+    );
     assert_eq!(read(&deep).objects.len(), 1);
 }
 
@@ -315,21 +353,39 @@ fn in_dir(dir: &Path, loaded: &Loaded) -> Vec<String> {
 #[test]
 fn folders_are_walked_in_order_and_hidden_entries_skipped() {
     let dir = tempfile::tempdir().unwrap();
-    for path in ["b.yaml", "a/z.yml", "a-b.yaml", "c.JSON", ".git/x.yaml", ".hidden.yaml", "note.txt"] {
+    for path in [
+        "b.yaml",
+        "a/z.yml",
+        "a-b.yaml",
+        "c.JSON",
+        ".git/x.yaml",
+        ".hidden.yaml",
+        "note.txt",
+    ] {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let text = if path.ends_with("c.JSON") { json_pod("p") } else { POD.to_owned() };
+        let text = if path.ends_with("c.JSON") {
+            json_pod("p")
+        } else {
+            POD.to_owned()
+        };
         fs::write(path, text).unwrap();
     }
     let loaded = load_dir(dir.path());
-    assert_eq!(in_dir(dir.path(), &loaded), ["a/z.yml", "a-b.yaml", "b.yaml", "c.JSON"]);
+    assert_eq!(
+        in_dir(dir.path(), &loaded),
+        ["a/z.yml", "a-b.yaml", "b.yaml", "c.JSON"]
+    );
     assert_eq!(repeated(&loaded.objects).len(), 3);
     // A path that is given is read whatever it is called.
     let given = load(&[Input::Path(dir.path().join(".git"))], &[]);
     assert_eq!(given.objects.len(), 1);
     // The state folder is no input.
     let skipped = load(&[Input::Path(dir.path().into())], &[dir.path().join("a")]);
-    assert_eq!(in_dir(dir.path(), &skipped), ["a-b.yaml", "b.yaml", "c.JSON"]);
+    assert_eq!(
+        in_dir(dir.path(), &skipped),
+        ["a-b.yaml", "b.yaml", "c.JSON"]
+    );
 }
 
 #[test]
@@ -350,7 +406,10 @@ fn loops_end_and_each_file_is_read_once() {
 fn what_is_no_file_is_reported_and_never_opened() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("pipe.yaml");
-    let status = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    let status = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
     assert!(status.success());
     symlink("nowhere", dir.path().join("dangling.yaml")).unwrap();
     symlink("self.yaml", dir.path().join("self.yaml")).unwrap();
@@ -363,8 +422,15 @@ fn what_is_no_file_is_reported_and_never_opened() {
         .not_inspected
         .iter()
         .map(|e| {
-            let file = Path::new(e.file.as_ref()).file_name().unwrap().to_str().unwrap();
-            format!("{file} {}", e.reason.split([':', '(']).next().unwrap().trim())
+            let file = Path::new(e.file.as_ref())
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap();
+            format!(
+                "{file} {}",
+                e.reason.split([':', '(']).next().unwrap().trim()
+            )
         })
         .collect();
     assert_eq!(
@@ -392,7 +458,10 @@ fn an_input_that_is_not_there_is_not_inspected() {
 #[test]
 fn coverage_has_the_published_shape() {
     let mut content = read(&format!("{POD}---\na: [\n"));
-    content.coverage.not_inspected.push(NotInspected::whole(&"x".into(), "r"));
+    content
+        .coverage
+        .not_inspected
+        .push(NotInspected::whole(&"x".into(), "r"));
     let json = serde_json::to_value(&content.coverage).unwrap();
     assert_eq!(json["kinds"], serde_json::json!({"Pod": 1}));
     assert_eq!(

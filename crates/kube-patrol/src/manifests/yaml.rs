@@ -56,14 +56,18 @@ pub fn from_yaml(text: &str) -> Result<Value, YamlError> {
 /// As [`from_yaml`], and when it is no such thing.
 pub fn read_yaml<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| YamlError {
-        line: error.location().and_then(|l| usize::try_from(l.line()).ok()),
+        line: error
+            .location()
+            .and_then(|l| usize::try_from(l.line()).ok()),
         reason: reason(&error, text),
     })
 }
 
 pub(super) fn parse(text: &str) -> Result<Parsed, YamlError> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| YamlError {
-        line: error.location().and_then(|l| usize::try_from(l.line()).ok()),
+        line: error
+            .location()
+            .and_then(|l| usize::try_from(l.line()).ok()),
         reason: reason(&error, text),
     })
 }
@@ -113,7 +117,9 @@ fn reason(mut error: &Error, text: &str) -> String {
         {
             "is a template, not YAML: render it first, and inspect the result".into()
         }
-        Error::Budget { .. } => "goes beyond a limit (nesting, nodes or size): it was not read".into(),
+        Error::Budget { .. } => {
+            "goes beyond a limit (nesting, nodes or size): it was not read".into()
+        }
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
