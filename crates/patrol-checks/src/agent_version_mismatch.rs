@@ -15,8 +15,10 @@ use patrol_core::pattern::ImageRef;
 use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec, SidecarRule, Version};
 use patrol_core::sym::Sym;
 
-use crate::pod_sets::{Case, PARAMETERS, Seen, Tally, exempt, name_of, required};
+use crate::pod_sets::{Case, PARAMETERS, required};
 use crate::stale_injection::{Revision, is_of_another_revision};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::name_of;
 
 /// The check.
 pub struct AgentVersionMismatch;

@@ -12,7 +12,7 @@ use patrol_core::rule::{Alternative, Rule};
 
 use crate::component_workload::workloads;
 use crate::hidden::may_be_hidden;
-use crate::pod_sets::kebab;
+use crate::words::kebab;
 
 /// An object that is the component, in one of its forms.
 pub(crate) struct Candidate {

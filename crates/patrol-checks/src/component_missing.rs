@@ -19,7 +19,7 @@ use patrol_core::sym::Sym;
 use crate::component::{Found, find};
 use crate::hidden::may_be_hidden;
 use crate::node_agent::{controllers, needing, node_due};
-use crate::pod_sets::name_of;
+use crate::words::name_of;
 
 /// The check.
 pub struct ComponentMissing;

@@ -16,7 +16,7 @@ use patrol_core::sym::Sym;
 
 use crate::component::{Candidate, Found, State, find};
 use crate::component_missing::READS;
-use crate::pod_sets::name_of;
+use crate::words::name_of;
 
 /// The check.
 pub struct ComponentUnavailable;

@@ -14,7 +14,7 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, RuleSpec};
 
 use crate::injector::{covers_pods, selects_namespace};
-use crate::pod_sets::name_of;
+use crate::words::name_of;
 
 /// The check.
 pub struct InjectorUnhealthy;

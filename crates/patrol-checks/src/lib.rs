@@ -40,11 +40,13 @@ mod sidecar_not_ready;
 mod sidecar_rows;
 mod stale_injection;
 mod stand_in;
+mod tally;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod version_rows;
 mod virtual_node_pod_uncovered;
+mod words;
 
 use patrol_core::check::Check;
 use patrol_core::rule::Catalogue;

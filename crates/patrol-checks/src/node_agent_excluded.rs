@@ -17,8 +17,8 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec};
 
 use crate::node_agent::{Controller, READS, closest, controllers, needing, node_due, remedy};
-use crate::pod_sets::name_of;
 use crate::scheduling::Admission;
+use crate::words::name_of;
 
 /// The check.
 pub struct NodeAgentExcluded;

@@ -14,7 +14,7 @@ use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::node_agent::{READS, State, remedy, state};
-use crate::pod_sets::name_of;
+use crate::words::name_of;
 
 /// The check.
 pub struct NodeAgentMissing;

@@ -17,7 +17,7 @@ use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::node_agent::{READS, State, state};
-use crate::pod_sets::{kebab, name_of};
+use crate::words::{kebab, name_of};
 
 /// The check.
 pub struct NodeAgentNotReady;

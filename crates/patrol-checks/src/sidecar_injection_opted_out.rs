@@ -18,11 +18,10 @@ use patrol_core::sym::Sym;
 use crate::injector::{
     Marker, Place, Switch, injectors_of, selects, switch, uninjectable, webhooks_of,
 };
-use crate::pod_sets::{
-    ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, Seen, Tally, exempt, name_of, pod_path,
-    required, required_in, token,
-};
+use crate::pod_sets::{ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, required, required_in};
 use crate::stand_in::{StandIn, stand_in};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::{name_of, pod_path, token};
 
 /// The check.
 pub struct SidecarInjectionOptedOut;

@@ -14,10 +14,10 @@ use patrol_core::rule::{Rule, RuleSpec, SidecarRule};
 use patrol_core::sym::Sym;
 
 use crate::injector::{VAULT_INIT_ONLY, is_added_at_admission, is_marked_injected, uninjectable};
-use crate::pod_sets::{
-    ByShape, Case, PARAMETERS, READS, Seen, Tally, exempt, injection_due, name_of, required,
-};
+use crate::pod_sets::{ByShape, Case, PARAMETERS, READS, injection_due, required};
 use crate::stand_in::{StandIn, stand_in};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::name_of;
 
 /// The check.
 pub struct SidecarMissing;

@@ -10,8 +10,10 @@ use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::injector::uninjectable;
-use crate::pod_sets::{PARAMETERS, READS, Seen, Tally, exempt, name_of, required};
+use crate::pod_sets::{PARAMETERS, READS, required};
 use crate::stand_in::{StandIn, stand_in};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::name_of;
 
 /// The check.
 pub struct SidecarNotInjectable;

@@ -14,9 +14,9 @@ use patrol_core::inventory::Pod;
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule, is_up};
 use patrol_core::sym::Sym;
 
-use crate::pod_sets::{
-    ByShape, Host, PARAMETERS, READS, Seen, Tally, exempt, host, kebab, name_of, required,
-};
+use crate::pod_sets::{ByShape, Host, PARAMETERS, READS, host, required};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::{kebab, name_of};
 
 /// The check.
 pub struct SidecarNotReady;

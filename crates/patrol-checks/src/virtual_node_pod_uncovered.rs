@@ -12,7 +12,9 @@ use patrol_core::inventory::Pod;
 use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
-use crate::pod_sets::{ByShape, Case, READS, Seen, Tally, exempt, injection_due, name_of};
+use crate::pod_sets::{ByShape, Case, READS, injection_due};
+use crate::tally::{Seen, Tally, exempt};
+use crate::words::name_of;
 
 /// The check.
 pub struct VirtualNodePodUncovered;
