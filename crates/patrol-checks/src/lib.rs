@@ -17,6 +17,7 @@ mod injector;
 mod injector_rows;
 mod injector_unhealthy;
 mod kind_unreadable;
+mod markers;
 mod namespace_psa_below_required;
 mod namespace_psa_unlabelled;
 mod namespace_unpatrolled;

@@ -15,9 +15,8 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule};
 use patrol_core::sym::Sym;
 
-use crate::injector::{
-    Marker, Place, Switch, injectors_of, selects, switch, uninjectable, webhooks_of,
-};
+use crate::injector::{injectors_of, selects, switch, uninjectable, webhooks_of};
+use crate::markers::{Marker, Place, Switch};
 use crate::pod_sets::{ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, required, required_in};
 use crate::stand_in::{StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};

@@ -13,7 +13,8 @@ use patrol_core::inventory::RootKey;
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule};
 use patrol_core::sym::Sym;
 
-use crate::injector::{VAULT_INIT_ONLY, is_added_at_admission, is_marked_injected, uninjectable};
+use crate::injector::{is_added_at_admission, is_marked_injected, uninjectable};
+use crate::markers::VAULT_INIT_ONLY;
 use crate::pod_sets::{ByShape, Case, PARAMETERS, READS, injection_due, required};
 use crate::stand_in::{StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
