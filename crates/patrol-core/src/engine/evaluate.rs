@@ -73,12 +73,12 @@ impl Evaluation {
     }
 
     pub fn forget(&mut self, key: &ObjectKey) {
-        if let Some(known) = self.known.remove(key) {
-            if let Some(keys) = self.by_unit.get_mut(&known.unit) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.by_unit.remove(&known.unit);
-                }
+        if let Some(known) = self.known.remove(key)
+            && let Some(keys) = self.by_unit.get_mut(&known.unit)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_unit.remove(&known.unit);
             }
         }
     }

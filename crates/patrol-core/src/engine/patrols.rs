@@ -74,7 +74,11 @@ impl Patrol {
         let calm = self.calm_since.max(state.compiled);
         let calm = calm.plus(CALM.min(at.since(since)));
         let wait = Span::seconds(calm.since(now.mono).div_ceil(1000));
-        Some(at.max(now.wall.plus(wait)))
+        Some(if wait.is_zero() {
+            at
+        } else {
+            at.max(now.wall.plus(wait))
+        })
     }
 
     pub(super) fn begin_patrols(&mut self, now: Now) {

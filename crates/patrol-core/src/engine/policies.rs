@@ -177,7 +177,7 @@ impl Patrol {
                     // Another process reports: what it wrote is the truth.
                     state.status = policy.status.clone().unwrap_or_default();
                 }
-                state.object = Box::new(policy);
+                *state.object = policy;
             }
             _ => {
                 let state = PolicyState {

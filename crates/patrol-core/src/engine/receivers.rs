@@ -120,10 +120,10 @@ impl ReceiverState {
 
     /// Whether another delivery may begin, and if not, when to ask again.
     pub fn availability(&mut self, now: Now) -> Result<(), Option<Span>> {
-        if let Some(at) = self.not_before {
-            if now.mono < at {
-                return Err(Some(Span::millis(at.since(now.mono))));
-            }
+        if let Some(at) = self.not_before
+            && now.mono < at
+        {
+            return Err(Some(Span::millis(at.since(now.mono))));
         }
         let most = if self.failures == 0 { IN_FLIGHT } else { 1 };
         if self.flying().count() >= most {

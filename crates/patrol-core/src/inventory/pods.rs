@@ -175,29 +175,28 @@ impl Pods {
             epoch,
             key,
         };
-        if let Some(id) = self.by_key.get(&pod.key).copied() {
-            if let Some(slot) = self.slab.get_mut(id.0 as usize)
-                && let Some(old) = slot.as_mut()
-            {
-                let same_place =
-                    old.owner == pod.owner && old.node == pod.node && old.pin() == pod.pin();
-                let changed = !(same_place && same_content(old, &pod));
-                std::mem::swap(old, &mut pod);
-                let moved = (!same_place).then(|| Moved {
-                    owner: pod.owner.clone(),
-                    node: pod.node.clone(),
-                });
-                if moved.is_some() {
-                    self.unindex(id, &pod);
-                    self.index(id);
-                }
-                return Stored {
-                    id,
-                    changed,
-                    before: moved,
-                    old: changed.then_some(pod),
-                };
+        if let Some(id) = self.by_key.get(&pod.key).copied()
+            && let Some(slot) = self.slab.get_mut(id.0 as usize)
+            && let Some(old) = slot.as_mut()
+        {
+            let same_place =
+                old.owner == pod.owner && old.node == pod.node && old.pin() == pod.pin();
+            let changed = !(same_place && same_content(old, &pod));
+            std::mem::swap(old, &mut pod);
+            let moved = (!same_place).then(|| Moved {
+                owner: pod.owner.clone(),
+                node: pod.node.clone(),
+            });
+            if moved.is_some() {
+                self.unindex(id, &pod);
+                self.index(id);
             }
+            return Stored {
+                id,
+                changed,
+                before: moved,
+                old: changed.then_some(pod),
+            };
         }
         let id = self.insert(pod);
         Stored {
