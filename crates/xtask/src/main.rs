@@ -3,6 +3,10 @@
 
 mod bench;
 mod cluster;
+mod generate;
+mod repo;
+mod simulate;
+mod test;
 
 use std::process::ExitCode;
 
@@ -20,6 +24,12 @@ struct Cli {
 enum Task {
     /// Raise a real control plane on this machine and print its kubeconfig
     Cluster(cluster::Args),
+    /// Write what follows from code: CRDs, rights, install file, references, alert rules
+    Generate(generate::Args),
+    /// Run every test there is, or one step of them
+    Test(test::Args),
+    /// Run the seeded simulator with arguments of its own
+    Simulate(simulate::Args),
     /// Measure memory, speed and size
     Bench(bench::Args),
 }
@@ -30,6 +40,9 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Cluster(args) => cluster::run(&args),
+        Task::Generate(args) => generate::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

@@ -30,6 +30,12 @@ pub struct Cli {
     command: Command,
 }
 
+/// Every metric of the operator, for the reference.
+#[must_use]
+pub fn described_metrics() -> Vec<crate::metrics::Described> {
+    operator::described_metrics()
+}
+
 /// Languages. Texts that exist in English only stay English.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lang {

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
-use crate::metrics::{EdgeMetrics, Exporter, Families};
+use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
 use crate::shell::delivery::{self, Courier, Post};
 use crate::shell::probes::{self, Probes};
 use crate::shell::secrets::{Reading, SecretSource};
@@ -287,30 +287,41 @@ fn host_name() -> String {
 }
 
 fn edge_metrics(health: Arc<Health>) -> EdgeMetrics {
-    Box::new(move |families: &mut Families| {
-        families.counters(
-            "watch_restarts_total",
-            "Watches that were begun again, by kind.",
-            ["kind"],
-            health
-                .kinds()
-                .map(|(kind, h)| ([kind.to_string()], h.restarts())),
-        );
-        families.counters(
-            "relists_total",
-            "Complete lists, by kind.",
-            ["kind"],
-            health
-                .kinds()
-                .map(|(kind, h)| ([kind.to_string()], h.relists())),
-        );
-        families.counters(
-            "relist_divergence_total",
-            "Objects that a watch had wrong, found by comparing, by kind.",
-            ["kind"],
-            health
-                .kinds()
-                .map(|(kind, h)| ([kind.to_string()], h.divergences())),
-        );
-    })
+    Box::new(move |families: &mut Families| watch_metrics(families, &health))
+}
+
+/// Every metric of the operator, whether it has rows now or not.
+pub(super) fn described_metrics() -> Vec<Described> {
+    let mut families = Families::default();
+    watch_metrics(&mut families, &Health::default());
+    let mut all = crate::metrics::described();
+    all.extend(families.described());
+    all
+}
+
+fn watch_metrics(families: &mut Families, health: &Health) {
+    families.counters(
+        "watch_restarts_total",
+        "Watches that were begun again, by kind.",
+        ["kind"],
+        health
+            .kinds()
+            .map(|(kind, h)| ([kind.to_string()], h.restarts())),
+    );
+    families.counters(
+        "relists_total",
+        "Complete lists, by kind.",
+        ["kind"],
+        health
+            .kinds()
+            .map(|(kind, h)| ([kind.to_string()], h.relists())),
+    );
+    families.counters(
+        "relist_divergence_total",
+        "Objects that a watch had wrong, found by comparing, by kind.",
+        ["kind"],
+        health
+            .kinds()
+            .map(|(kind, h)| ([kind.to_string()], h.divergences())),
+    );
 }
