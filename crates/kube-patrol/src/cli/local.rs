@@ -94,7 +94,8 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         true,
         vec![],
         boot_clock::now,
-    );
+    )
+    .with_printer(local::terminal::NAME, local::terminal::print);
     let config = Config {
         namespace: options.namespace.clone(),
         origin: Origin::Files,

@@ -13,7 +13,6 @@ use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 use tokio::sync::mpsc;
 
-use super::index;
 use super::inputs::{Inputs, Scan, Take};
 use super::secrets::{SecretFile, Secrets};
 use super::store::lock::{Lock, LockError, lock};
@@ -21,11 +20,15 @@ use super::store::{Steering, Tickets, atomic, random};
 use super::watch::Watch;
 use super::worker::{Order, Sink, Stopped, Worker};
 use super::world::World;
+use super::{index, terminal};
 use crate::shell::secrets::{Reading, SecretSource};
 use crate::shell::{Answers, Edge};
 
 /// Name of the default state folder inside the first input folder.
 pub const STATE: &str = ".kube-patrol";
+
+/// What was in which input file.
+const INDEX: &str = "index.json";
 
 /// What local mode works on.
 #[derive(Clone, Debug)]
@@ -110,18 +113,19 @@ pub fn start(
     answers: Answers,
     clock: fn() -> Now,
 ) -> Result<Started, LocalError> {
+    let state = &options.state;
+    let remembered = index::load(&state.join(INDEX));
     for path in options.folders.iter().chain(&options.policies) {
-        if !path.exists() {
+        // One that held something the last time is a blind spot, and no slip of the pen.
+        if !path.exists() && !remembers(&remembered, path) {
             return Err(LocalError::Missing(path.clone()));
         }
     }
-    let state = &options.state;
     let held = lock(state).map_err(|error| match error {
         LockError::Held(pid) => LocalError::Held(state.clone(), pid),
         LockError::Io(error) => LocalError::Io(state.clone(), error),
     })?;
-    let cluster_id =
-        cluster_id(state).map_err(|error| LocalError::Io(state.clone(), error))?;
+    let cluster_id = prepare(state).map_err(|error| LocalError::Io(state.clone(), error))?;
     let (orders, received) = channel();
     let secrets = Arc::new(RwLock::new(Secrets::default()));
     let mut worker = worker(options, Arc::clone(&secrets), clock);
@@ -148,7 +152,11 @@ pub fn start(
 fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) -> Worker {
     let state = &options.state;
     let named = !options.policies.is_empty();
-    let take = if named { Take::AllButPolicies } else { Take::All };
+    let take = if named {
+        Take::AllButPolicies
+    } else {
+        Take::All
+    };
     let inputs = options
         .policies
         .iter()
@@ -157,16 +165,21 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         .collect();
     let policies = Steering::open(state.join("policies"));
     let receivers = Steering::open(state.join("receivers"));
-    let index = state.join("index.json");
+    let index = state.join(INDEX);
     let saved = index::load(&index);
     let kept = |kind: Kind, names: Vec<String>| {
         names
             .into_iter()
+            .filter(|name| name != terminal::NAME)
             .map(move |name| (kind, ObjectKey::new("", &name)))
     };
     let world = World::remembering(
         saved.clone(),
-        kept(Kind::PatrolPolicy, policies.names().map(str::to_owned).collect()).chain(kept(
+        kept(
+            Kind::PatrolPolicy,
+            policies.names().map(str::to_owned).collect(),
+        )
+        .chain(kept(
             Kind::AlertReceiver,
             receivers.names().map(str::to_owned).collect(),
         )),
@@ -184,6 +197,18 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         scan: Scan::default(),
         said: std::collections::BTreeSet::new(),
     }
+}
+
+/// Whether an input that is not there held something the last time.
+fn remembers(index: &index::Index, input: &Path) -> bool {
+    index.keys().any(|file| Path::new(file).starts_with(input))
+}
+
+/// Makes the state folder usable; returns its id.
+fn prepare(state: &Path) -> std::io::Result<String> {
+    atomic::sweep(state);
+    std::fs::create_dir_all(state.join("tickets"))?;
+    cluster_id(state)
 }
 
 fn cluster_id(state: &Path) -> std::io::Result<String> {

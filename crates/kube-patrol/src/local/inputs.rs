@@ -14,7 +14,9 @@ use patrol_core::kind::Kind;
 use serde_json::Value;
 
 use super::secrets::{self, Secrets};
-use crate::manifests::{self, Coverage, Decoded, FileContent, Found, MayHold, NotInspected, Source};
+use crate::manifests::{
+    self, Coverage, Decoded, FileContent, Found, MayHold, NotInspected, Source,
+};
 
 /// A file changed within this time of being read may change again without its time stamp
 /// showing it: it is read again.
@@ -87,17 +89,6 @@ impl Scan {
     pub fn not_inspected(&self) -> impl Iterator<Item = &NotInspected> {
         let in_files = self.files.values().flat_map(|f| &f.coverage.not_inspected);
         self.unreadable.iter().chain(in_files)
-    }
-
-    /// The whole account.
-    #[must_use]
-    pub fn coverage(&self) -> Coverage {
-        let mut coverage = Coverage::default();
-        for file in self.files.values() {
-            coverage.add(file.coverage.clone());
-        }
-        coverage.not_inspected.extend(self.unreadable.iter().cloned());
-        coverage
     }
 
     /// The secrets that stand in Secret objects; the first by path wins.
@@ -232,7 +223,8 @@ impl FileEntries {
         };
         for object in content.objects {
             if object.kind == "Secret" && object.api_version == "v1" {
-                file.secrets.add(&secrets::of_object(&object.value, namespace));
+                file.secrets
+                    .add(&secrets::of_object(&object.value, namespace));
             }
             file.take_in(object, take);
         }
@@ -292,3 +284,18 @@ fn admit(kind: Kind, value: &Value) -> Result<(), String> {
         Some(problem) => Err(problem.to_string()),
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// What a file with this content holds.
+    pub fn file(name: &str, text: &str) -> FileEntries {
+        let content = manifests::read_bytes(&name.into(), text.as_bytes().to_vec(), false);
+        FileEntries::of(content, Take::All, "kube-patrol")
+    }
+}
+
+#[cfg(test)]
+#[path = "inputs_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ mod index;
 mod inputs;
 mod secrets;
 mod store;
+pub mod terminal;
 mod watch;
 mod worker;
 mod world;

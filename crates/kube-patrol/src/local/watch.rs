@@ -133,7 +133,10 @@ fn is_hidden(path: &Path, root: &Path) -> bool {
     path.strip_prefix(root)
         .ok()
         .and_then(Path::file_name)
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(atomic::TEMPORARY.as_bytes()))
+        .is_some_and(|name| {
+            name.as_encoded_bytes()
+                .starts_with(atomic::TEMPORARY.as_bytes())
+        })
 }
 
 fn is_temporary(path: &Path) -> bool {

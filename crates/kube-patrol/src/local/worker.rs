@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::receiver::AlertReceiver;
 use patrol_core::clock::Now;
-use patrol_core::effect::{Announcement, Effect};
+use patrol_core::effect::Effect;
 use patrol_core::engine::FINALIZER;
 use patrol_core::event::Event;
 use patrol_core::facts::{DecodeError, Fact, ObjectKey, Observed};
@@ -22,7 +22,7 @@ use super::secrets::Secrets;
 use super::store::{Steering, Tickets};
 use super::watch::{Watch, until_quiet};
 use super::world::{Change, Look, World};
-use super::{index, store};
+use super::{index, store, terminal};
 
 /// Everything is looked at this often, notified or not.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -148,7 +148,7 @@ impl Worker {
             }
         }
         if look.whole {
-            self.leaving(sink)?;
+            self.mention_kept(now, sink)?;
         }
         for change in look.changes {
             self.tell_change(change, now, sink)?;
@@ -164,7 +164,12 @@ impl Worker {
         sink.answered(Event::Heard(Kind::Ticket))
     }
 
-    fn tell_change(&mut self, change: Change, now: Now, sink: &mut impl Sink) -> Result<(), Stopped> {
+    fn tell_change(
+        &mut self,
+        change: Change,
+        now: Now,
+        sink: &mut impl Sink,
+    ) -> Result<(), Stopped> {
         match change {
             Change::Seen(seen) => {
                 for event in self.seen(*seen, now) {
@@ -202,14 +207,22 @@ impl Worker {
 
     fn seen(&mut self, seen: Observed, now: Now) -> Vec<Event> {
         match seen.fact {
-            Fact::Policy(policy) => self.policies.manifest(policy, now.wall),
+            Fact::Policy(mut policy) => {
+                terminal::tell_somebody(&mut policy);
+                self.policies.manifest(policy, now.wall)
+            }
+            Fact::Receiver(_) if &*seen.key.name == terminal::NAME => vec![],
             Fact::Receiver(receiver) => self.receivers.manifest(receiver, now.wall),
             _ => vec![Event::Seen(Box::new(seen))],
         }
     }
 
-    /// A list mentions what a finalizer still holds, though its manifest is gone.
-    fn leaving(&mut self, sink: &mut impl Sink) -> Result<(), Stopped> {
+    /// A list mentions what has no manifest, too: the terminal, and what a finalizer holds.
+    fn mention_kept(&mut self, now: Now, sink: &mut impl Sink) -> Result<(), Stopped> {
+        let terminal = Box::new(terminal::receiver());
+        for event in self.receivers.manifest(terminal, now.wall) {
+            sink.answered(event)?;
+        }
         let names: Vec<String> = self.policies.names().map(str::to_owned).collect();
         for name in names {
             if let Some(event) = self.policies.seen(&name) {
@@ -245,14 +258,16 @@ impl Worker {
                 wanted.into_iter().map(count).collect()
             }
             Effect::Announce(announcement) => {
-                log(&announcement);
+                crate::logging::announcement(&announcement);
                 vec![]
             }
             // Deliveries and wake-ups are the shell's.
             Effect::Send { .. } | Effect::WakeAt(_) => vec![],
             ticket => self.tickets.carry_out(ticket, now),
         };
-        events.into_iter().try_for_each(|event| sink.answered(event))
+        events
+            .into_iter()
+            .try_for_each(|event| sink.answered(event))
     }
 
     /// Objects of the kind a CRD defines, as far as they can be told from the files.
@@ -305,21 +320,6 @@ impl Worker {
     }
 }
 
-fn log(announcement: &Announcement) {
-    let Announcement {
-        about,
-        reason,
-        note,
-        warning,
-    } = announcement;
-    let (kind, key) = (about.kind, &about.key);
-    if *warning {
-        tracing::warn!("{kind} {key}: {reason}: {note}");
-    } else {
-        tracing::info!("{kind} {key}: {reason}: {note}");
-    }
-}
-
 fn undecodable(kind: Kind, key: Option<ObjectKey>, reason: String) -> Event {
     Event::Undecodable(DecodeError { kind, key, reason })
 }
@@ -362,9 +362,10 @@ fn count_instances(scan: &Scan, crd: &str) -> u32 {
         .map(|entry| &entry.id)
         .filter(|(kind, _)| kind.info().group == group && is_it(kind.info().kind))
         .collect();
-    unread
-        .map(|(_, count)| *count)
-        .fold(u32::try_from(read.len()).unwrap_or(u32::MAX), u32::saturating_add)
+    unread.map(|(_, count)| *count).fold(
+        u32::try_from(read.len()).unwrap_or(u32::MAX),
+        u32::saturating_add,
+    )
 }
 
 fn defined_kind(scan: &Scan, crd: &str) -> Option<String> {

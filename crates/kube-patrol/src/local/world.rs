@@ -329,7 +329,10 @@ fn why_not_gone(id: &Id, file: &str, spots: &[Spot]) -> Option<String> {
         .find(|spot| spot.file.as_ref() == file)
         .or_else(|| spots.iter().find(|spot| spot.explains(id, file)))
         .or_else(|| spots.first().filter(|_| !id.0.is_ours()))?;
-    Some(format!("may be hidden in what cannot be read: {}", spot.reason))
+    Some(format!(
+        "may be hidden in what cannot be read: {}",
+        spot.reason
+    ))
 }
 
 type Repeated = Vec<(Source, Source, Id)>;

@@ -44,8 +44,12 @@ pub struct Post {
     pub denied: Vec<IpAddr>,
     /// Time.
     pub clock: fn() -> Now,
+    printer: Option<(&'static str, Print)>,
     clients: Mutex<HashMap<String, Cached>>,
 }
+
+/// Shows a notice to whoever sits at this process.
+pub type Print = fn(&Notice) -> std::io::Result<()>;
 
 impl Post {
     /// Deliveries without any client yet.
@@ -62,8 +66,16 @@ impl Post {
             allow_loopback,
             denied,
             clock,
+            printer: None,
             clients: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Prints what is for the receiver of this name instead of sending it.
+    #[must_use]
+    pub fn with_printer(mut self, receiver: &'static str, print: Print) -> Self {
+        self.printer = Some((receiver, print));
+        self
     }
 }
 
@@ -130,6 +142,18 @@ struct Ready {
 }
 
 async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
+    if let Some((receiver, print)) = post.printer
+        && receiver == target.name
+    {
+        return vec![PartOutcome {
+            event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
+            class: match print(notice) {
+                Ok(()) => DeliveryClass::Accepted,
+                Err(_) => DeliveryClass::Transient,
+            },
+            at: (post.clock)().wall,
+        }];
+    }
     let limits = Limits {
         minimal: target.minimal,
         ..Limits::default()
@@ -258,7 +282,9 @@ fn client(
         return Ok(cached.client.clone());
     }
     let allow = Allow::parse(&target.allow).map_err(|_| {
-        DeliveryClass::Config("spec.addresses.allow holds an entry that is no CIDR block or host name")
+        DeliveryClass::Config(
+            "spec.addresses.allow holds an entry that is no CIDR block or host name",
+        )
     })?;
     let config = ClientConfig {
         filter: Filter::new(

@@ -46,7 +46,12 @@ pub fn sweep(folder: &Path) {
     };
     let leftovers: Vec<PathBuf> = entries
         .flatten()
-        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(TEMPORARY.as_bytes())
+        })
         .map(|entry| entry.path())
         .collect();
     for path in leftovers {

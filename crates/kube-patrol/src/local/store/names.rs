@@ -71,7 +71,9 @@ fn decode(text: &str) -> Option<String> {
         rest = tail.get(3..)?;
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -86,16 +88,32 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_its_folder() {
-        for name in ["..", ".", "../../etc/passwd", "a/b", ".tmp-x", "a\\b", "A", "\0", "支付"] {
+        for name in [
+            "..",
+            ".",
+            "../../etc/passwd",
+            "a/b",
+            ".tmp-x",
+            "a\\b",
+            "A",
+            "\0",
+            "支付",
+        ] {
             let file = file_name(name).unwrap();
-            assert!(!file.starts_with('.') && !file.contains(['/', '\\', '\0']), "{file}");
+            assert!(
+                !file.starts_with('.') && !file.contains(['/', '\\', '\0']),
+                "{file}"
+            );
             assert_eq!(Path::new(&file).components().count(), 1);
         }
         assert_ne!(file_name("A"), file_name("a"));
         assert_eq!(file_name(""), None);
         assert_eq!(file_name(&"x".repeat(300)), None);
         let key = ObjectKey::new("..", "x");
-        assert_eq!(path(Path::new("r"), &key).unwrap(), Path::new("r/%2e./x.yaml"));
+        assert_eq!(
+            path(Path::new("r"), &key).unwrap(),
+            Path::new("r/%2e./x.yaml")
+        );
     }
 
     proptest::proptest! {

@@ -181,7 +181,12 @@ impl<T: Steered> Steering<T> {
     }
 
     /// Replaces a status.
-    pub fn write_status(&mut self, id: WriteId, at: &Precondition, status: T::Status) -> Vec<Event> {
+    pub fn write_status(
+        &mut self,
+        id: WriteId,
+        at: &Precondition,
+        status: T::Status,
+    ) -> Vec<Event> {
         self.update(id, at, |object| *object.status() = Some(status))
     }
 
@@ -216,7 +221,12 @@ impl<T: Steered> Steering<T> {
         events
     }
 
-    fn update(&mut self, id: WriteId, at: &Precondition, change: impl FnOnce(&mut T)) -> Vec<Event> {
+    fn update(
+        &mut self,
+        id: WriteId,
+        at: &Precondition,
+        change: impl FnOnce(&mut T),
+    ) -> Vec<Event> {
         let name = at.key.name.as_ref();
         let (mut events, result) = match self.assumed(at) {
             Err(result) => (vec![], result),
@@ -268,12 +278,10 @@ impl<T: Steered> Steering<T> {
 
     fn store(&self, name: &str, object: &T) -> WriteResult {
         match (names::file_name(name), to_yaml(object)) {
-            (Some(file), Ok(text)) => {
-                match atomic::write(&self.root.join(file), text.as_bytes()) {
-                    Ok(()) => WriteResult::Done(Box::new(object.clone()).written()),
-                    Err(error) => failed(&format!("{} {name}", T::KIND), &error),
-                }
-            }
+            (Some(file), Ok(text)) => match atomic::write(&self.root.join(file), text.as_bytes()) {
+                Ok(()) => WriteResult::Done(Box::new(object.clone()).written()),
+                Err(error) => failed(&format!("{} {name}", T::KIND), &error),
+            },
             _ => WriteResult::Refused(Refusal::Invalid),
         }
     }

@@ -55,12 +55,6 @@ impl Tickets {
         }
     }
 
-    /// The folder.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Removes what a crash left behind and lists every ticket.
     pub fn list(&mut self) -> Vec<Event> {
         for (_, folder) in self.folders() {
@@ -175,7 +169,10 @@ impl Tickets {
                 let result = WriteResult::Done(Written::Ticket(ticket.clone()));
                 (seen(key, ticket), result)
             }
-            None => (Event::Gone(Kind::Ticket, key.clone()), WriteResult::NotFound),
+            None => (
+                Event::Gone(Kind::Ticket, key.clone()),
+                WriteResult::NotFound,
+            ),
         };
         vec![event, Event::Written(id, result)]
     }
@@ -194,7 +191,12 @@ impl Tickets {
     }
 
     /// Writes a ticket and says that it was seen.
-    fn put(&mut self, key: &ObjectKey, ticket: Box<Ticket>, events: &mut Vec<Event>) -> WriteResult {
+    fn put(
+        &mut self,
+        key: &ObjectKey,
+        ticket: Box<Ticket>,
+        events: &mut Vec<Event>,
+    ) -> WriteResult {
         let Some(path) = names::path(&self.root, key) else {
             return WriteResult::Refused(Refusal::Invalid);
         };
