@@ -9,12 +9,54 @@ use serde_json::{Value, json};
 
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::operator::{Builder, Process};
-use crate::{Context, Result, wait_until};
+use crate::receiver::Receiver;
+use crate::skip::or_skip;
+use crate::{Context, Error, Result, control_plane, wait_until};
 
 /// The operator's namespace and service account.
 pub const NAMESPACE: &str = "kube-patrol";
 /// Deadline for what should take seconds.
 pub const SOON: Duration = Duration::from_secs(60);
+
+/// The signing secret of [`receiver`].
+pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A control plane with the product's objects, a recording receiver that the
+/// AlertReceiver `soc` leads to, and the namespace `shop`; no operator and no policy yet.
+pub struct Stage {
+    /// The control plane.
+    pub plane: ControlPlane,
+    /// The receiver.
+    pub receiver: Receiver,
+}
+
+impl Stage {
+    /// Raises it, or says that `test` is skipped.
+    ///
+    /// # Errors
+    /// Something does not come up.
+    pub fn raise(test: &str, builder: control_plane::Builder) -> Result<Option<Self>> {
+        let Some(plane) = or_skip(test, builder.start())? else {
+            return Ok(None);
+        };
+        install(&plane)?;
+        let receiver = Receiver::start()?;
+        receiver.verify_with(&[SIGNING])?;
+        secret(&plane, "soc", &json!({"sign": SIGNING}))?;
+        plane.apply(&self::receiver(&receiver.url("/hook")).to_string())?;
+        plane.create_namespace("shop")?;
+        Ok(Some(Self { plane, receiver }))
+    }
+
+    /// [`Stage::raise`] with the API server alone: pods need no service account.
+    ///
+    /// # Errors
+    /// As [`Stage::raise`].
+    pub fn bare(test: &str) -> Result<Option<Self>> {
+        let flag = "--disable-admission-plugins=ServiceAccount";
+        Self::raise(test, ControlPlane::builder().api_server_flag(flag))
+    }
+}
 
 /// A file of this repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -104,7 +146,8 @@ pub fn secret(plane: &ControlPlane, name: &str, entries: &Value) -> Result<()> {
 /// # Errors
 /// The API server does not answer.
 pub fn tickets(plane: &ControlPlane) -> Result<Vec<Value>> {
-    let list = plane.get(&["tickets.kubepatrol.io", "-A"])?;
+    let path = "/apis/kubepatrol.io/v1alpha1/tickets";
+    let list = plane.request(ADMIN, "GET", path, None)?.success()?;
     Ok(list["items"].as_array().cloned().unwrap_or_default())
 }
 
@@ -120,6 +163,149 @@ pub fn ticket(plane: &ControlPlane, what: &str, wanted: impl Fn(&Value) -> bool)
             .find(|t| wanted(t))
             .ok_or_else(|| seen.join("; "))
     })
+}
+
+/// The tickets of one check.
+///
+/// # Errors
+/// As [`tickets`].
+pub fn tickets_of(plane: &ControlPlane, check: &str) -> Result<Vec<Value>> {
+    let mut all = tickets(plane)?;
+    all.retain(|t| t["spec"]["finding"]["check"] == check);
+    Ok(all)
+}
+
+/// Waits until the ticket with this [`line`] is there.
+///
+/// # Errors
+/// As [`ticket`].
+pub fn ticket_line(plane: &ControlPlane, wanted: &str) -> Result<Value> {
+    ticket(plane, wanted, |t| line(t) == wanted)
+}
+
+/// One policy, as JSON.
+///
+/// # Errors
+/// It is not there.
+pub fn policy_now(plane: &ControlPlane, name: &str) -> Result<Value> {
+    let path = format!("/apis/kubepatrol.io/v1alpha1/patrolpolicies/{name}");
+    plane.request(ADMIN, "GET", &path, None)?.success()
+}
+
+/// The condition of an object, `Null` where it has none of this type.
+pub fn condition_of(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions
+        .and_then(|all| all.iter().find(|c| c["type"] == kind))
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Waits until a condition of a policy has this status, and returns the condition.
+///
+/// # Errors
+/// `<what>: not within <deadline>`, with the status there is.
+pub fn condition(plane: &ControlPlane, policy: &str, kind: &str, status: &str) -> Result<Value> {
+    let what = format!("{policy}: {kind}={status}");
+    wait_until(SOON, &what, || {
+        let now = policy_now(plane, policy)?;
+        let condition = condition_of(&now, kind);
+        match condition["status"] == status {
+            true => Ok(condition),
+            false => Err(Error::failed(now["status"].to_string())),
+        }
+    })
+}
+
+/// Waits until a number of patrols have begun and ended after this call: what the
+/// operator had not done by then it does not do.
+///
+/// # Errors
+/// They do not come.
+pub fn patrols(plane: &ControlPlane, policy: &str, count: usize) -> Result<()> {
+    let finished = || -> Result<(String, String)> {
+        let now = policy_now(plane, policy)?;
+        let time = |name: &str| {
+            now["status"]["lastPatrol"][name]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let (Some(start), Some(end)) = (time("startedAt"), time("finishedAt")) else {
+            return Err(Error::failed(now["status"].to_string()));
+        };
+        match end >= start {
+            true => Ok((start, end)),
+            false => Err(Error::failed("a patrol is under way")),
+        }
+    };
+    // The first one may have begun before the call.
+    let mut last = wait_until(SOON, "a patrol", finished)?.0;
+    for n in 0..=count {
+        last = wait_until(SOON, &format!("patrol {n} of {count} of {policy}"), || {
+            let (start, _) = finished()?;
+            match start != last {
+                true => Ok(start),
+                false => Err(Error::failed(format!("the one of {start}"))),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes a namespaced core object, such as a pod.
+///
+/// # Errors
+/// It is refused.
+pub fn create_pod(plane: &ControlPlane, pod: &Value) -> Result<()> {
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    plane.request(ADMIN, "POST", &path, Some(pod))?.success()?;
+    Ok(())
+}
+
+/// Deletes a pod at once.
+///
+/// # Errors
+/// It is refused.
+pub fn delete_pod(plane: &ControlPlane, namespace: &str, name: &str) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}?gracePeriodSeconds=0");
+    plane.request(ADMIN, "DELETE", &path, None)?.success()?;
+    Ok(())
+}
+
+/// Puts a pod with the sidecar in the place of one without, or the other way round.
+///
+/// # Errors
+/// It is refused.
+pub fn replace_pod(plane: &ControlPlane, namespace: &str, name: &str, sidecar: bool) -> Result<()> {
+    delete_pod(plane, namespace, name)?;
+    create_pod(plane, &pod(namespace, name, sidecar))
+}
+
+/// Takes the operator's right on a resource of the core group away.
+///
+/// # Errors
+/// The API server refuses the edit.
+pub fn revoke(plane: &ControlPlane, resource: &str) -> Result<()> {
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/kube-patrol";
+    let mut role = plane.request(ADMIN, "GET", path, None)?.success()?;
+    for rule in role["rules"].as_array_mut().into_iter().flatten() {
+        if let Some(resources) = rule["resources"].as_array_mut() {
+            resources.retain(|r| r != resource);
+        }
+    }
+    plane.request(ADMIN, "PUT", path, Some(&role))?.success()?;
+    Ok(())
+}
+
+/// Gives the operator exactly the shipped rights again.
+///
+/// # Errors
+/// As [`install`].
+pub fn grant(plane: &ControlPlane) -> Result<()> {
+    let path = repository("deploy/base/rbac.yaml");
+    let text = std::fs::read_to_string(&path).context(path.display())?;
+    plane.apply(&text).map(drop)
 }
 
 /// Check, subject and phase of a ticket, for failure messages and conditions.

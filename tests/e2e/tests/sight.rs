@@ -1,0 +1,94 @@
+//! Losing sight on a real API server: what cannot be seen is neither resolved nor held
+//! right, and it is said loudly.
+
+use patrol_e2e::installed::{self, SOON, Stage};
+use patrol_e2e::{Error, Result, wait_until};
+
+/// The blind spot of the pods and its phase.
+fn blind_spot(stage: &Stage, phase: &str) -> Result<()> {
+    let what = format!("kind-unreadable of pods {phase}");
+    installed::ticket(&stage.plane, &what, |t| {
+        t["spec"]["finding"]["check"] == "kind-unreadable"
+            && t["spec"]["finding"]["subject"]["name"] == "pods"
+            && t["status"]["phase"] == phase
+    })
+    .map(drop)
+}
+
+#[test]
+fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> {
+    let Some(stage) = Stage::bare("out_of_sight")? else {
+        return Ok(());
+    };
+    let (plane, receiver) = (&stage.plane, &stage.receiver);
+    for name in ["web", "gone"] {
+        installed::create_pod(plane, &installed::pod("shop", name, false))?;
+    }
+    plane.apply(&installed::policy("production").to_string())?;
+    let mut operator = installed::operator(plane, "one")?.spawn()?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Open"))?;
+        receiver.wait_for_event(SOON, "the opening to be told", |e| {
+            e.subject.name == name && e.state == "Firing"
+        })?;
+    }
+    installed::condition(plane, "production", "Covered", "True")?;
+
+    // A watch outlives the right it began with: only its end shows the loss. The gaps
+    // go away while nobody looks.
+    installed::revoke(plane, "pods")?;
+    plane.kill_api_server()?;
+    plane.start_api_server()?;
+    installed::replace_pod(plane, "shop", "web", true)?;
+    installed::delete_pod(plane, "shop", "gone")?;
+
+    let covered = installed::condition(plane, "production", "Covered", "False")?;
+    assert_eq!(covered["reason"], "AccessDenied", "{covered}");
+    let message = covered["message"].as_str().unwrap_or("");
+    assert!(message.contains("pods"), "{covered}");
+    blind_spot(&stage, "Open")?;
+    receiver.wait_for_event(SOON, "the blind spot to be told", |e| {
+        e.check == "kind-unreadable" && e.state == "Firing"
+    })?;
+    installed::patrols(plane, "production", 1)?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Open"))?;
+    }
+    let closed = receiver.events()?.into_iter().find(|e| e.state == "Closed");
+    assert_eq!(closed, None, "told as closed without having seen it");
+    let compliant =
+        installed::condition_of(&installed::policy_now(plane, "production")?, "Compliant");
+    assert_ne!(compliant["status"], "True", "{compliant}");
+
+    installed::grant(plane)?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Resolved"))?;
+        receiver.wait_for_event(SOON, "the end to be told", |e| {
+            e.check == "sidecar-missing" && e.subject.name == name && e.state == "Closed"
+        })?;
+    }
+    installed::condition(plane, "production", "Covered", "True")?;
+    installed::condition(plane, "production", "Compliant", "True")?;
+    blind_spot(&stage, "Resolved")?;
+    // All kinds were out of sight while the API server was away: that may be ticketed,
+    // and ends too.
+    let left = wait_until(SOON, "every ticket to be resolved", || {
+        let all = installed::tickets(plane)?;
+        match all.iter().all(|t| t["status"]["phase"] == "Resolved") {
+            true => Ok(all),
+            false => Err(Error::failed(format!(
+                "{:?}",
+                all.iter().map(installed::line).collect::<Vec<_>>()
+            ))),
+        }
+    })?;
+    let gaps: Vec<_> = left
+        .iter()
+        .filter(|t| t["spec"]["finding"]["check"] == "sidecar-missing")
+        .collect();
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    for gap in gaps {
+        assert_eq!(gap["status"]["episode"]["n"], 1, "{gap}");
+    }
+    operator.check_alive()
+}
