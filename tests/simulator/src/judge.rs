@@ -129,7 +129,9 @@ impl Judge {
                 for (kind, answer) in answers {
                     match answer {
                         Ok(()) => self.stale |= self.inventory.sight_mut(*kind).permitted(),
-                        Err(why) => self.stale |= self.inventory.sight_mut(*kind).lost(why.clone()),
+                        Err(why) => {
+                            self.stale |= self.inventory.sight_mut(*kind).refused(why.clone());
+                        }
                     }
                 }
             }
@@ -335,7 +337,7 @@ impl Judge {
     pub fn see(&mut self, kind: Kind, denied: bool) {
         let sight = self.inventory.sight_mut(kind);
         self.stale |= if denied {
-            sight.lost(Blindness::Denied("list".into()))
+            sight.refused(Blindness::Denied("list".into()))
         } else {
             sight.permitted()
         };

@@ -466,6 +466,12 @@ impl Sim {
             }
             let from = self.truth_version.get(&kind).copied().unwrap_or_default();
             for change in self.world.changes_after(kind, from) {
+                if let Some(value) = &change.value
+                    && kind == Kind::AlertReceiver
+                    && value.pointer("/spec/sendResolved") == Some(&false.into())
+                {
+                    self.book.unwilling.insert(change.key.name.to_string());
+                }
                 let event = match &change.value {
                     Some(value) => crate::stream::seen(kind, value),
                     None => Event::Gone(kind, change.key.clone()),

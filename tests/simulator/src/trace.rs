@@ -86,8 +86,9 @@ pub fn result(result: &WriteResult) -> String {
 pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::CreateTicket { id, ticket } => format!(
-            "CreateTicket {} {}/{}",
+            "CreateTicket {} ({}) {}/{}",
             id.0,
+            ticket.spec.finding.subject_ref,
             ticket.metadata.namespace.as_deref().unwrap_or(""),
             ticket.metadata.name.as_deref().unwrap_or("")
         ),

@@ -282,7 +282,7 @@ impl World {
     pub fn write_policy_finalizer(&mut self, at: &Precondition, present: bool) -> WriteResult {
         let result = self.guarded(Kind::PatrolPolicy, at, |value| {
             let list = if present {
-                json!(["kubepatrol.io/closings"])
+                json!(["kubepatrol.io/closing"])
             } else {
                 json!([])
             };

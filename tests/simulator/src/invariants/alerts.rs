@@ -111,7 +111,6 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
 /// A receiver as the world has it.
 struct Receiver {
     uid: String,
-    wants_ends: bool,
     coverage: bool,
 }
 
@@ -123,7 +122,6 @@ fn receivers(sim: &Sim) -> BTreeMap<String, Receiver> {
             let flag = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_bool);
             let receiver = Receiver {
                 uid: text(value, "/metadata/uid"),
-                wants_ends: flag("/spec/sendResolved").unwrap_or(true),
                 coverage: flag("/spec/coverage").unwrap_or(false),
             };
             (key.name.to_string(), receiver)
@@ -139,7 +137,6 @@ fn receivers(sim: &Sim) -> BTreeMap<String, Receiver> {
             );
             let receiver = Receiver {
                 uid,
-                wants_ends: true,
                 coverage: false,
             };
             out.insert(format!("policy/{name}"), receiver);
@@ -262,7 +259,7 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
     }
     let mut out = vec![];
     for ((place, receiver), (episode, seq, closed, at)) in last {
-        let Some((name, receiver)) = there.iter().find(|(_, r)| r.uid == receiver) else {
+        let Some((name, _)) = there.iter().find(|(_, r)| r.uid == receiver) else {
             continue; // it is gone, and nobody can tell it
         };
         let ended = tickets.get(place).is_none_or(|t| {
@@ -270,7 +267,7 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
                 .as_ref()
                 .is_some_and(|s| s.phase == Phase::Resolved)
         });
-        if closed || !ended || !receiver.wants_ends {
+        if closed || !ended || sim.book.unwilling.contains(name) {
             continue;
         }
         // Nobody knows any more: the record was deleted or forged away, and then the

@@ -133,11 +133,7 @@ fn told_is_true(
                 && taken.rank == (record.episode, record.seq, record.n)
         });
         // A receiver that wants no ends gets none; its record is closed all the same.
-        let unwanted = silent
-            && sim.world.all(Kind::AlertReceiver).any(|(name, value)| {
-                *name.name == *record.receiver
-                    && value.pointer("/spec/sendResolved") == Some(&false.into())
-            });
+        let unwanted = silent && sim.book.unwilling.contains(&record.receiver);
         let moved = record.at > sim.wall();
         if !was_taken && !unwanted && !moved {
             sim.break_promise(

@@ -90,8 +90,8 @@ fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
             other => sim.break_promise(
                 "I2",
                 format!(
-                    "{place} ({}) is open, and of it is said: {other:?}",
-                    finding.check
+                    "{place} ({} of {}) is open, and of it is said: {other:?}",
+                    finding.check, finding.subject_ref
                 ),
             ),
         }
