@@ -32,6 +32,9 @@ pub fn run(binary: Option<&Path>) -> Result<(), Failure> {
         .spawn()?;
     std::thread::sleep(SETTLE);
     let rss = resident_of(&operator.id().to_string())?;
-    println!("idle RSS of the operator: {:.1} MiB", rss as f64 / 1_048_576.0);
+    println!(
+        "idle RSS of the operator: {:.1} MiB",
+        rss as f64 / 1_048_576.0
+    );
     Ok(())
 }

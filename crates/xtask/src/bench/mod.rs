@@ -31,7 +31,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let wants = |name: &str| args.only.as_deref().is_none_or(|only| only == name);
     if cfg!(debug_assertions) {
-        eprintln!("bench: this is a debug build: run `cargo run --profile dist -p xtask -- bench` for figures to report");
+        eprintln!(
+            "bench: this is a debug build: run `cargo run --profile dist -p xtask -- bench` for figures to report"
+        );
     }
     if wants("store") {
         store::run(&args.pods)?;

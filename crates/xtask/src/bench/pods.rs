@@ -18,7 +18,10 @@ pub fn namespace(w: usize) -> String {
 
 /// A ReplicaSet's name.
 pub fn replica_set(w: usize) -> String {
-    format!("web-{w:05}-{:x}", 0x6c5d_4b3a_u64 ^ (w as u64).wrapping_mul(0x9e37))
+    format!(
+        "web-{w:05}-{:x}",
+        0x6c5d_4b3a_u64 ^ (w as u64).wrapping_mul(0x9e37)
+    )
 }
 
 /// Writes pod `i` into `out`.
@@ -65,10 +68,18 @@ pub fn write(out: &mut String, i: usize) {
         );
     }
     out.push_str(r#"]},"spec":{"containers":["#);
-    container(out, "app", &format!("registry.example.com/shop/web:{}", w % 40));
+    container(
+        out,
+        "app",
+        &format!("registry.example.com/shop/web:{}", w % 40),
+    );
     if sidecar {
         out.push(',');
-        container(out, "aegis", "registry.example.com/security/aegis-agent:3.2.1");
+        container(
+            out,
+            "aegis",
+            "registry.example.com/security/aegis-agent:3.2.1",
+        );
     }
     let _ = write!(
         out,
@@ -79,9 +90,15 @@ pub fn write(out: &mut String, i: usize) {
         i / 200 % 250,
         i % 250,
     );
-    for (n, condition) in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
-        .into_iter()
-        .enumerate()
+    for (n, condition) in [
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+    ]
+    .into_iter()
+    .enumerate()
     {
         if n > 0 {
             out.push(',');
@@ -93,10 +110,20 @@ pub fn write(out: &mut String, i: usize) {
         );
     }
     out.push_str(r#"],"containerStatuses":["#);
-    status(out, "app", &format!("registry.example.com/shop/web:{}", w % 40), i);
+    status(
+        out,
+        "app",
+        &format!("registry.example.com/shop/web:{}", w % 40),
+        i,
+    );
     if sidecar {
         out.push(',');
-        status(out, "aegis", "registry.example.com/security/aegis-agent:3.2.1", i);
+        status(
+            out,
+            "aegis",
+            "registry.example.com/security/aegis-agent:3.2.1",
+            i,
+        );
     }
     out.push_str("]}}");
 }

@@ -22,7 +22,14 @@ const NOW: i64 = 1_795_600_000;
 pub fn run(sizes: &[usize]) -> Result<(), Failure> {
     println!(
         "{:>8} {:>10} {:>10} {:>10} {:>12} {:>12} {:>14} {:>14}",
-        "pods", "JSON B/pod", "RSS MiB", "B/pod", "relist MiB", "decode us", "decode+store us", "re-judge ms"
+        "pods",
+        "JSON B/pod",
+        "RSS MiB",
+        "B/pod",
+        "relist MiB",
+        "decode us",
+        "decode+store us",
+        "re-judge ms"
     );
     for size in sizes {
         let status = Command::new(std::env::current_exe()?)
@@ -86,7 +93,9 @@ fn fill(inventory: &mut Inventory, count: usize) -> Result<Filled, Failure> {
             r#"{{"metadata":{{"name":"{rs}","namespace":"{ns}","ownerReferences":[{{"apiVersion":"apps/v1","kind":"Deployment","name":"web-{w:05}","uid":"","controller":true}}]}},"spec":{{"replicas":3}}}}"#
         );
         inventory.upsert(decode(Kind::ReplicaSet, owner.as_bytes())?);
-        let top = format!(r#"{{"metadata":{{"name":"web-{w:05}","namespace":"{ns}"}},"spec":{{"replicas":3}}}}"#);
+        let top = format!(
+            r#"{{"metadata":{{"name":"web-{w:05}","namespace":"{ns}"}},"spec":{{"replicas":3}}}}"#
+        );
         inventory.upsert(decode(Kind::Deployment, top.as_bytes())?);
     }
     for i in 0..count {
