@@ -71,16 +71,11 @@ impl<'a> Inspector<'a> {
         units
     }
 
-    /// Whether a rule applies to a unit at all: the check judges units of this kind, the
-    /// policy's scope covers it, and a root is one still: a pod that was seen before its
-    /// owner is judged with the owner once that is here.
+    /// Whether a rule applies to a unit at all: the check judges units of this kind, and
+    /// the policy's scope covers it.
     #[must_use]
     pub fn applies(&self, rule: &Rule, meta: &CheckMeta, unit: &Unit) -> bool {
-        let is_current = match unit {
-            Unit::Root(root) => self.inventory.is_root(root),
-            _ => true,
-        };
-        is_current && meta.units.contains(&unit.kind()) && self.in_scope(rule, unit)
+        meta.units.contains(&unit.kind()) && self.in_scope(rule, unit)
     }
 
     /// Whether the policy's scope covers the unit.
@@ -102,15 +97,6 @@ impl<'a> Inspector<'a> {
             .covers_namespace(name, self.inventory.namespace(name))
     }
 
-    /// Whether the unit is still one: a root whose owner came to light since, or that is
-    /// gone, is judged under its owner or not at all.
-    fn is_current(&self, unit: &Unit) -> bool {
-        match unit {
-            Unit::Root(root) => self.inventory.is_root(root),
-            _ => true,
-        }
-    }
-
     /// What a rule says of a unit in its scope.
     #[must_use]
     pub fn judge(&self, rule: &Rule, unit: &Unit) -> Judged {
@@ -123,7 +109,7 @@ impl<'a> Inspector<'a> {
         let Some(check) = self.catalogue.find(rule.check) else {
             return Judged::default();
         };
-        if !self.applies(rule, check.meta(), unit) || !self.is_current(unit) {
+        if !self.applies(rule, check.meta(), unit) {
             return Judged::default();
         }
         if let Some(blind) = self.blindness(check) {

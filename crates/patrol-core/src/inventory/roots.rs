@@ -134,40 +134,12 @@ impl Inventory {
         same.then_some((kind, key))
     }
 
-    /// Whether this is a root now: it is here, and nothing above it is.
-    #[must_use]
-    pub fn is_root(&self, root: &RootKey) -> bool {
-        self.root_exists(root)
-            && match root.kind {
-                Kind::Pod => self.root_of_pod(&root.key).as_ref() == Some(root),
-                kind => self.root_of(kind, &root.key) == *root,
-            }
-    }
-
     /// Whether the root itself is here.
     #[must_use]
     pub fn root_exists(&self, root: &RootKey) -> bool {
         match root.kind {
             Kind::Pod => self.pods.find(&root.key).is_some(),
             kind => self.workload(kind, &root.key).is_some(),
-        }
-    }
-
-    /// Whether it is a root: here, and owned by nothing that is here. What was one before
-    /// its owner appeared is none any more.
-    #[must_use]
-    pub fn is_root(&self, root: &RootKey) -> bool {
-        let owned = |owner: Option<&Owner>| {
-            owner.is_some_and(|o| self.resolve(&root.key.namespace, o).is_some())
-        };
-        match root.kind {
-            Kind::Pod => self
-                .pods
-                .find(&root.key)
-                .is_some_and(|pod| !owned(pod.owner.as_deref())),
-            kind => self
-                .workload(kind, &root.key)
-                .is_some_and(|w| !owned(w.meta.owner.as_deref())),
         }
     }
 
