@@ -63,9 +63,9 @@ pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
                 Output::Table => ui::print(&describe(meta)),
             }
         }
-        (_, Output::Json) => {
-            json_line(&Value::Array(all.iter().map(|m| describe_json(m)).collect()))
-        }
+        (_, Output::Json) => json_line(&Value::Array(
+            all.iter().map(|m| describe_json(m)).collect(),
+        )),
         (_, Output::Table) => {
             let mut table = Table::new(&["ID", "SEVERITY", "LAYER", "PARTY", "TITLE"]);
             for meta in all {

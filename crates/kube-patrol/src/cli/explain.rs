@@ -97,7 +97,11 @@ fn explain(ticket: &Ticket) -> String {
     }
     line("Fix", status.remediation.clone());
     if let Some(due) = status.episode.due_at {
-        let late = if status.episode.breached_at.is_some() { " (passed)" } else { "" };
+        let late = if status.episode.breached_at.is_some() {
+            " (passed)"
+        } else {
+            ""
+        };
         line("Due", format!("{due}{late}"));
     }
     out.push_str(&format!("\n{}\n", ui::paint("Told", Colour::Bold, colours)));
@@ -112,9 +116,15 @@ fn explain(ticket: &Ticket) -> String {
         )));
         out.push('\n');
     }
-    out.push_str(&format!("\n{}\n", ui::paint("History", Colour::Bold, colours)));
+    out.push_str(&format!(
+        "\n{}\n",
+        ui::paint("History", Colour::Bold, colours)
+    ));
     for entry in &status.history {
-        out.push_str(&ui::clean(&format!("  {}  {} ({})", entry.at, entry.reason, entry.to)));
+        out.push_str(&ui::clean(&format!(
+            "  {}  {} ({})",
+            entry.at, entry.reason, entry.to
+        )));
         out.push('\n');
     }
     out

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut out = String::new();
     for object in &ours {
         let problems = problems(object, &ours);
-        let name = object.value["metadata"]["name"].as_str().unwrap_or("");
+        let name = object.name();
         let who = format!(
             "{}:{}: {}/{name}",
             object.source.file, object.source.line, object.kind
@@ -58,16 +58,27 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
             } else {
                 ui::paint("error", Colour::Red, colours)
             };
-            out.push_str(&format!("{}: {word}: {}\n", ui::clean(&who), ui::clean(problem)));
+            out.push_str(&format!(
+                "{}: {word}: {}\n",
+                ui::clean(&who),
+                ui::clean(problem)
+            ));
         }
         invalid += usize::from(problems.iter().any(|(_, warning)| !warning));
     }
     ui::print(&out)?;
     eprintln!("{} objects, {invalid} invalid", ours.len());
     if !unread.is_empty() {
-        return Err(Failure::new(format!("{} files or documents could not be read", unread.len())));
+        return Err(Failure::new(format!(
+            "{} files or documents could not be read",
+            unread.len()
+        )));
     }
-    Ok(if invalid > 0 { Exit::Findings } else { Exit::Clean })
+    Ok(if invalid > 0 {
+        Exit::Findings
+    } else {
+        Exit::Clean
+    })
 }
 
 /// What is wrong with an object, and whether that is only a warning.
@@ -101,9 +112,9 @@ fn problems(object: &Object, all: &[&Object]) -> Vec<(String, bool)> {
         ));
     }
     for (i, route) in policy.spec.alerts.receivers.iter().enumerate() {
-        let known = all.iter().any(|o| {
-            o.kind == "AlertReceiver" && o.value["metadata"]["name"].as_str() == Some(&route.name)
-        });
+        let known = all
+            .iter()
+            .any(|o| o.kind == "AlertReceiver" && o.name() == route.name);
         if !known {
             out.push((
                 format!(

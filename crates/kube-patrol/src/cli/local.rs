@@ -70,7 +70,11 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
     let first = args.folders.first().cloned().unwrap_or_default();
     let options = Options {
         state: args.state.unwrap_or_else(|| {
-            let home = if first.is_dir() { first } else { PathBuf::from(".") };
+            let home = if first.is_dir() {
+                first
+            } else {
+                PathBuf::from(".")
+            };
             home.join(local::STATE)
         }),
         folders: args.folders,
@@ -162,8 +166,8 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
 /// The exit code of `--once`.
 fn outcome(patrol: &Patrol) -> Exit {
     let snapshot = patrol.snapshot();
-    let complete = snapshot.kinds.values().all(|(_, readable, _)| *readable)
-        && patrol.sees_everything();
+    let complete =
+        snapshot.kinds.values().all(|(_, readable, _)| *readable) && patrol.sees_everything();
     let open = snapshot
         .tickets
         .keys()

@@ -21,7 +21,12 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 /// Security-operations patrol for Kubernetes: find every gap, open a ticket for it, and
 /// alert until it is really gone
 #[derive(Parser)]
-#[command(name = "kube-patrol", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "kube-patrol",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Language of texts for people
     #[arg(long, global = true, value_enum, default_value_t = Lang::En)]

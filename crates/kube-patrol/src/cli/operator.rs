@@ -255,8 +255,10 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
 
 async fn signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -283,7 +285,11 @@ fn denied_addresses(connection: &Connection) -> Vec<IpAddr> {
 fn host_name() -> String {
     let name = rustix::system::uname();
     let text = name.nodename().to_string_lossy().into_owned();
-    if text.is_empty() { "kube-patrol".into() } else { text }
+    if text.is_empty() {
+        "kube-patrol".into()
+    } else {
+        text
+    }
 }
 
 fn edge_metrics(health: Arc<Health>) -> EdgeMetrics {

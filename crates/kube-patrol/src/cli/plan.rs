@@ -36,7 +36,11 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let policies = rules::policies_in(&args.files)?;
     let book = rules::rulebook(&policies)?;
     let (inventory, tickets, origin, blind) = if args.manifests.is_empty() {
-        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|k| !k.is_ours()).chain([Kind::Ticket]).collect();
+        let kinds: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|k| !k.is_ours())
+            .chain([Kind::Ticket])
+            .collect();
         let seen = source::look(&kinds)?;
         (seen.inventory, seen.tickets, Origin::Cluster, seen.blind)
     } else {
@@ -73,9 +77,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut table = Table::new(&["ACTION", "SEVERITY", "CHECK", "SUBJECT", "MESSAGE"]);
     let mut opens = 0;
     for result in &found.results {
-        let rule = book.rules_of(&result.policy).iter().find(|r| {
-            r.check == result.check.id && r.requirement == result.requirement
-        });
+        let rule = book
+            .rules_of(&result.policy)
+            .iter()
+            .find(|r| r.check == result.check.id && r.requirement == result.requirement);
         let Some(rule) = rule else { continue };
         let key = place(rule, &result.judgement, &args.namespace);
         match result.judgement.verdict {
@@ -89,8 +94,18 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         let action = if open.contains(&key) { "keep" } else { "open" };
         opens += usize::from(action == "open");
         table.row([
-            (action.to_owned(), Some(if action == "open" { Colour::Red } else { Colour::Dim })),
-            (result.severity.to_string(), Some(ui::severity_colour(result.severity))),
+            (
+                action.to_owned(),
+                Some(if action == "open" {
+                    Colour::Red
+                } else {
+                    Colour::Dim
+                }),
+            ),
+            (
+                result.severity.to_string(),
+                Some(ui::severity_colour(result.severity)),
+            ),
             (result.check.id.to_owned(), None),
             (subject_text(&result.judgement.subject), None),
             (result.judgement.message.clone(), None),
@@ -137,9 +152,16 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         failing.len().saturating_sub(opens)
     );
     for (kind, why) in &blind {
-        eprintln!("kube-patrol: {}: could not be read ({why}): what it hides is not in the plan", kind.info().resource);
+        eprintln!(
+            "kube-patrol: {}: could not be read ({why}): what it hides is not in the plan",
+            kind.info().resource
+        );
     }
-    Ok(if blind.is_empty() { Exit::Clean } else { Exit::Incomplete })
+    Ok(if blind.is_empty() {
+        Exit::Clean
+    } else {
+        Exit::Incomplete
+    })
 }
 
 fn subject_text(subject: &patrol_api::ticket::Subject) -> String {

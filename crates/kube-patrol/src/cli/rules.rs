@@ -38,10 +38,12 @@ pub fn policies_in(files: &[std::path::PathBuf]) -> Result<Vec<PatrolPolicy>, Fa
 pub fn policies_of(objects: &[Object]) -> Result<Vec<PatrolPolicy>, Failure> {
     let mut out = vec![];
     for object in objects.iter().filter(|o| o.kind == "PatrolPolicy") {
-        let name = object.value["metadata"]["name"].as_str().unwrap_or("");
+        let name = object.name();
         let place = format!("{}:{}", object.source.file, object.source.line);
         if let Some(problem) = patrol_api::validate::validate(&object.value).first() {
-            return Err(Failure::new(format!("{place}: PatrolPolicy/{name}: {problem}")));
+            return Err(Failure::new(format!(
+                "{place}: PatrolPolicy/{name}: {problem}"
+            )));
         }
         if let Decoded::Fact(seen) = &object.decoded
             && let Fact::Policy(policy) = &seen.fact

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use patrol_api::words::Severity;
 use patrol_core::check::{Origin, OwnState, Verdict};
-use patrol_core::inspect::{Inspector, InspectionResult, inspect};
+use patrol_core::inspect::{InspectionResult, Inspector, inspect};
 use patrol_core::inventory::Inventory;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
@@ -343,7 +343,7 @@ fn table(rows: &[&Row], summary: &Value, wide: bool) -> String {
         out.push_str(&table.render(colours));
         out.push('\n');
     }
-    let n = |key: &str| summary[key].as_u64().unwrap_or_default();
+    let n = |key: &str| summary.get(key).and_then(Value::as_u64).unwrap_or_default();
     let verdict = if n("fail") > 0 {
         ui::paint(&format!("{} findings", n("fail")), Colour::Red, colours)
     } else {
@@ -408,12 +408,18 @@ fn cells(row: &Row, wide: bool) -> Vec<(String, Option<Colour>)> {
 
 fn report_missed(not_inspected: &[Value]) {
     for missed in not_inspected {
-        let file = missed["file"].as_str().unwrap_or("");
-        let line = missed["line"]
-            .as_u64()
+        let text = |key: &str| missed.get(key).and_then(Value::as_str).unwrap_or("");
+        let file = text("file");
+        let line = missed
+            .get("line")
+            .and_then(Value::as_u64)
             .map_or(String::new(), |line| format!(":{line}"));
-        let reason = missed["reason"].as_str().unwrap_or("");
-        eprintln!("kube-patrol: {}{line}: not inspected: {}", ui::clean(file), ui::clean(reason));
+        let reason = text("reason");
+        eprintln!(
+            "kube-patrol: {}{line}: not inspected: {}",
+            ui::clean(file),
+            ui::clean(reason)
+        );
     }
 }
 

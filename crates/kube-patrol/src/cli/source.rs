@@ -126,7 +126,8 @@ async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut 
                 }
             }
             Event::Undecodable(error) => {
-                seen.inventory.blind_object(error.kind, error.key, error.reason);
+                seen.inventory
+                    .blind_object(error.kind, error.key, error.reason);
             }
             _ => {}
         }
@@ -158,11 +159,6 @@ pub fn tickets(state: Option<&Path>) -> Result<Vec<Ticket>, Failure> {
             seen.tickets
         }
     };
-    tickets.sort_by_key(|t| {
-        (
-            t.metadata.namespace.clone(),
-            t.metadata.name.clone(),
-        )
-    });
+    tickets.sort_by_key(|t| (t.metadata.namespace.clone(), t.metadata.name.clone()));
     Ok(tickets)
 }

@@ -73,7 +73,14 @@ pub(super) fn phase(ticket: &Ticket) -> Phase {
 
 fn table(tickets: &[Ticket], wide: bool) -> Table {
     let mut header = vec![
-        "NAMESPACE", "NAME", "SEVERITY", "CHECK", "SUBJECT", "STATE", "PARTY", "AGE",
+        "NAMESPACE",
+        "NAME",
+        "SEVERITY",
+        "CHECK",
+        "SUBJECT",
+        "STATE",
+        "PARTY",
+        "AGE",
     ];
     if wide {
         header.extend(["POLICY", "MESSAGE"]);

@@ -80,7 +80,11 @@ impl Table {
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
         let mut table = Self::default();
-        table.row(header.iter().map(|cell| ((*cell).to_owned(), Some(Colour::Bold))));
+        table.row(
+            header
+                .iter()
+                .map(|cell| ((*cell).to_owned(), Some(Colour::Bold))),
+        );
         table
     }
 
@@ -148,14 +152,19 @@ mod tests {
     fn columns_align_by_display_width_and_hostile_text_is_harmless() {
         let mut table = Table::new(&["NAME", "STATE"]);
         table.row([("节点".into(), None), ("Open".into(), None)]);
-        table.row([("\u{1b}[31mweb\u{202e}".into(), None), ("Open".into(), None)]);
+        table.row([
+            ("\u{1b}[31mweb\u{202e}".into(), None),
+            ("Open".into(), None),
+        ]);
         let text = table.render(false);
         let columns: Vec<usize> = text
             .lines()
-            .map(|l| l.split("  ").next().map_or(0, |_| {
-                let at = l.find("Open").or_else(|| l.find("STATE")).unwrap();
-                l[..at].width()
-            }))
+            .map(|l| {
+                l.split("  ").next().map_or(0, |_| {
+                    let at = l.find("Open").or_else(|| l.find("STATE")).unwrap();
+                    l[..at].width()
+                })
+            })
             .collect();
         assert!(columns.windows(2).all(|w| w[0] == w[1]), "{text}");
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
