@@ -97,6 +97,15 @@ impl<'a> Inspector<'a> {
             .covers_namespace(name, self.inventory.namespace(name))
     }
 
+    /// Whether the unit is still one: a root whose owner came to light since, or that is
+    /// gone, is judged under its owner or not at all.
+    fn is_current(&self, unit: &Unit) -> bool {
+        match unit {
+            Unit::Root(root) => self.inventory.is_root(root),
+            _ => true,
+        }
+    }
+
     /// What a rule says of a unit in its scope.
     #[must_use]
     pub fn judge(&self, rule: &Rule, unit: &Unit) -> Judged {
@@ -109,7 +118,7 @@ impl<'a> Inspector<'a> {
         let Some(check) = self.catalogue.find(rule.check) else {
             return Judged::default();
         };
-        if !self.applies(rule, check.meta(), unit) {
+        if !self.applies(rule, check.meta(), unit) || !self.is_current(unit) {
             return Judged::default();
         }
         if let Some(blind) = self.blindness(check) {

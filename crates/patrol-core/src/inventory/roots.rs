@@ -134,6 +134,16 @@ impl Inventory {
         same.then_some((kind, key))
     }
 
+    /// Whether this is a root now: it is here, and nothing above it is.
+    #[must_use]
+    pub fn is_root(&self, root: &RootKey) -> bool {
+        self.root_exists(root)
+            && match root.kind {
+                Kind::Pod => self.root_of_pod(&root.key).as_ref() == Some(root),
+                kind => self.root_of(kind, &root.key) == *root,
+            }
+    }
+
     /// Whether the root itself is here.
     #[must_use]
     pub fn root_exists(&self, root: &RootKey) -> bool {
