@@ -48,13 +48,6 @@ impl Object {
     /// `metadata.name`, empty when there is none.
     #[must_use]
     pub fn name(&self) -> &str {
-        let name = self.value.pointer("/metadata/name");
-        name.and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// `metadata.name`, empty when there is none.
-    #[must_use]
-    pub fn name(&self) -> &str {
         self.value
             .pointer("/metadata/name")
             .and_then(Value::as_str)

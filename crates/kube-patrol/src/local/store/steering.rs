@@ -231,9 +231,9 @@ impl<T: Steered> Steering<T> {
         let (mut events, result) = match self.assumed(at) {
             Err(result) => (vec![], result),
             Ok(before) => {
-                let mut after = before.clone();
+                let mut after = Box::new(before.clone());
                 change(&mut after);
-                if after == *before {
+                if *after == *before {
                     (vec![], WriteResult::Done(after.written()))
                 } else {
                     raise_version(after.as_mut());
@@ -251,7 +251,7 @@ impl<T: Steered> Steering<T> {
         events
     }
 
-    fn assumed(&self, at: &Precondition) -> Result<&Box<T>, WriteResult> {
+    fn assumed(&self, at: &Precondition) -> Result<&T, WriteResult> {
         let kept = self
             .kept
             .get(at.key.name.as_ref())
