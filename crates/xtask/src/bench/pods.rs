@@ -43,16 +43,15 @@ pub fn write(out: &mut String, i: usize) {
         )
     };
     let hash = &rs[rs.len() - 8..];
-    let sidecar = w % 5 != 0;
+    let sidecar = !w.is_multiple_of(5);
     let second = i % 60;
     let _ = write!(
         out,
-        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{rs}-{i:05x}","generateName":"{rs}-","namespace":"{ns}","uid":"{}","resourceVersion":"{}","creationTimestamp":"2026-11-20T10:{:02}:{second:02}Z","labels":{{"app":"web-{w:05}","app.kubernetes.io/name":"web","app.kubernetes.io/part-of":"shop","pod-template-hash":"{hash}","team":"{ns}","version":"v{}"}},"annotations":{{"prometheus.io/scrape":"true","prometheus.io/port":"8080","kubectl.kubernetes.io/restartedAt":"2026-11-20T09:00:00Z","checksum/config":"{}"}},"ownerReferences":[{{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"{rs}","uid":"{}","controller":true,"blockOwnerDeletion":true}}],"managedFields":["#,
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{rs}-{i:05x}","generateName":"{rs}-","namespace":"{ns}","uid":"{}","resourceVersion":"{}","creationTimestamp":"2026-11-20T10:{:02}:{second:02}Z","labels":{{"app":"web-{w:05}","app.kubernetes.io/name":"web","app.kubernetes.io/part-of":"shop","pod-template-hash":"{hash}","team":"{ns}","version":"v{}"}},"annotations":{{"prometheus.io/scrape":"true","prometheus.io/port":"8080","kubectl.kubernetes.io/restartedAt":"2026-11-20T09:00:00Z","checksum/config":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},"ownerReferences":[{{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"{rs}","uid":"{}","controller":true,"blockOwnerDeletion":true}}],"managedFields":["#,
         uid(i as u64),
         1_000_000 + i,
         i / 60 % 60,
         w % 7,
-        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         uid(1_000_000 + w as u64),
     );
     for (n, manager) in ["kube-controller-manager", "kube-scheduler", "kubelet"]
@@ -138,8 +137,7 @@ fn container(out: &mut String, name: &str, image: &str) {
 fn status(out: &mut String, name: &str, image: &str, i: usize) {
     let _ = write!(
         out,
-        r#"{{"name":"{name}","image":"{image}","imageID":"registry.example.com/x@sha256:{}","containerID":"containerd://{:064x}","lastState":{{}},"ready":true,"restartCount":0,"started":true,"state":{{"running":{{"startedAt":"2026-11-20T10:{:02}:{:02}Z"}}}}}}"#,
-        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        r#"{{"name":"{name}","image":"{image}","imageID":"registry.example.com/x@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","containerID":"containerd://{:064x}","lastState":{{}},"ready":true,"restartCount":0,"started":true,"state":{{"running":{{"startedAt":"2026-11-20T10:{:02}:{:02}Z"}}}}}}"#,
         i,
         i / 60 % 60,
         i % 60,
