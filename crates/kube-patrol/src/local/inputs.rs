@@ -2,11 +2,8 @@
 //! not parsed again. It says what is there and concludes nothing from what is not.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use patrol_core::facts::{ObjectKey, Observed};
 use patrol_core::fingerprint::hash64;
@@ -14,13 +11,10 @@ use patrol_core::kind::Kind;
 use serde_json::Value;
 
 use super::secrets::{self, Secrets};
+use super::stamp::Stamp;
 use crate::manifests::{
     self, Coverage, Decoded, FileContent, Found, MayHold, NotInspected, Source,
 };
-
-/// A file changed within this time of being read may change again without its time stamp
-/// showing it: it is read again.
-const SETTLED_NANOS: i128 = 2_000_000_000;
 
 /// Which objects are taken from an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,16 +112,6 @@ struct Cached {
     file: Arc<FileEntries>,
 }
 
-/// Whatever changes when a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: i128,
-    changed: i128,
-}
-
 impl Inputs {
     /// Inputs in the order in which they count; `skip` are folders that are not entered,
     /// `namespace` the one whose Secrets are read.
@@ -181,7 +165,7 @@ fn read(
     known: Option<Cached>,
 ) -> (Arc<FileEntries>, Option<Stamp>) {
     // Stamped before it is read: a change in between then shows.
-    let stamp = fs::metadata(path).ok().map(|m| stamp(&m));
+    let stamp = Stamp::of(path);
     if let (Some(known), Some(stamp)) = (known, stamp)
         && known.stamp == stamp
         && known.take == take
@@ -190,28 +174,6 @@ fn read(
     }
     let file = FileEntries::of(manifests::read_file(path), take, namespace);
     (Arc::new(file), stamp.filter(Stamp::is_settled))
-}
-
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    Stamp {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        length: metadata.len(),
-        modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
-        changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
-    }
-}
-
-impl Stamp {
-    fn is_settled(&self) -> bool {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .ok()
-            .and_then(|d| i128::try_from(d.as_nanos()).ok())
-            .unwrap_or_default();
-        now.saturating_sub(self.modified.max(self.changed)) > SETTLED_NANOS
-    }
 }
 
 impl FileEntries {

@@ -7,6 +7,7 @@ mod edge;
 mod index;
 mod inputs;
 mod secrets;
+mod stamp;
 mod store;
 pub mod terminal;
 mod watch;

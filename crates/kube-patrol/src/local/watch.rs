@@ -2,7 +2,7 @@
 //! everything every ten seconds anyway, so a lost notification loses nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
@@ -91,19 +91,23 @@ impl Watch {
     }
 }
 
-/// Waits until a burst of messages is over; hands out each of them.
-pub fn until_quiet<M>(receiver: &Receiver<M>, mut each: impl FnMut(M) -> bool) {
-    let end = Instant::now() + LONGEST;
-    loop {
-        let left = end.saturating_duration_since(Instant::now()).min(QUIET);
-        match receiver.recv_timeout(left) {
-            Ok(message) => {
-                if !each(message) {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-        }
+/// When to look after changes: once a burst of them is over, or in the middle of one that
+/// does not end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Burst(Option<(Instant, Instant)>);
+
+impl Burst {
+    /// Something changed.
+    pub fn changed(&mut self, now: Instant) {
+        let first = self.0.map_or(now, |(first, _)| first);
+        self.0 = Some((first, now));
+    }
+
+    /// When to look, if anything changed.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.0
+            .map(|(first, last)| (last + QUIET).min(first + LONGEST))
     }
 }
 
@@ -142,4 +146,44 @@ fn is_hidden(path: &Path, root: &Path) -> bool {
 fn is_temporary(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_looked_at_when_it_is_over_and_in_the_middle_of_a_long_one() {
+        let start = Instant::now();
+        let mut burst = Burst::default();
+        assert_eq!(burst.due(), None);
+        burst.changed(start);
+        assert_eq!(burst.due(), Some(start + QUIET));
+        let later = start + Duration::from_millis(100);
+        burst.changed(later);
+        assert_eq!(burst.due(), Some(later + QUIET));
+        burst.changed(start + LONGEST);
+        assert_eq!(burst.due(), Some(start + LONGEST));
+    }
+
+    #[test]
+    fn our_own_reads_and_writes_do_not_matter() {
+        let (state, tickets) = (
+            Path::new("/d/.kube-patrol"),
+            Path::new("/d/.kube-patrol/tickets"),
+        );
+        let said = |kind, path: &str| {
+            let event = Event::new(kind).add_path(path.into());
+            matters(&event, state, tickets)
+        };
+        let modified = EventKind::Modify(notify::event::ModifyKind::Any);
+        assert!(said(modified, "/d/web.yaml"));
+        assert!(said(modified, "/d/.kube-patrol/tickets/shop/t.yaml"));
+        assert!(!said(modified, "/d/.kube-patrol/tickets/shop/.tmp-1"));
+        assert!(!said(modified, "/d/.kube-patrol/policies/p.yaml"));
+        assert!(!said(modified, "/d/.web.yaml.swp"));
+        assert!(!said(EventKind::Access(AccessKind::Read), "/d/web.yaml"));
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert!(said(closed, "/d/web.yaml"));
+    }
 }

@@ -20,7 +20,7 @@ use patrol_core::kind::Kind;
 use super::inputs::{Id, Inputs, Scan};
 use super::secrets::Secrets;
 use super::store::{Steering, Tickets};
-use super::watch::{Watch, until_quiet};
+use super::watch::{Burst, Watch};
 use super::world::{Change, Look, World};
 use super::{index, store, terminal};
 
@@ -79,38 +79,23 @@ impl Worker {
         sink: &mut impl Sink,
     ) -> Result<(), Stopped> {
         let mut next_look = Instant::now() + LOOK_EVERY;
+        let mut burst = Burst::default();
         loop {
-            let wait = next_look.saturating_duration_since(Instant::now());
-            let mut changed = false;
-            match orders.recv_timeout(wait) {
-                Ok(Order::Effect(effect)) => self.carry_out(*effect, sink)?,
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => changed = true,
-                Ok(Order::Changed) => {
-                    changed = true;
-                    let mut kept = vec![];
-                    let mut stop = false;
-                    until_quiet(orders, |order| {
-                        match order {
-                            Order::Changed => {}
-                            Order::Stop => stop = true,
-                            Order::Effect(effect) => kept.push(effect),
-                        }
-                        // An effect does not wait for a burst to end.
-                        kept.is_empty() && !stop
-                    });
-                    for effect in kept {
-                        self.carry_out(*effect, sink)?;
-                    }
-                    if stop {
-                        return Ok(());
-                    }
-                }
-            }
-            if changed {
+            let due = burst.due().map_or(next_look, |due| due.min(next_look));
+            let now = Instant::now();
+            if due <= now {
                 self.look(sink)?;
                 watch.renew();
+                burst = Burst::default();
                 next_look = Instant::now() + LOOK_EVERY;
+                continue;
+            }
+            match orders.recv_timeout(due - now) {
+                // An effect does not wait for a burst of changes to end.
+                Ok(Order::Effect(effect)) => self.carry_out(*effect, sink)?,
+                Ok(Order::Changed) => burst.changed(Instant::now()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
     }

@@ -17,6 +17,7 @@ use patrol_core::facts::{Fact, ObjectKey, Observed};
 use patrol_core::kind::Kind;
 
 use super::{atomic, failed, names, random};
+use crate::local::stamp::Stamp;
 use crate::manifests::to_yaml;
 
 /// Where a file that is no ticket is put aside.
@@ -35,6 +36,8 @@ struct Known {
     ticket: Box<Ticket>,
     /// The bytes it was written as.
     content: Box<[u8]>,
+    /// The file as it was when it was last found to hold them, once it is at rest.
+    stamp: Option<Stamp>,
 }
 
 enum OnDisk {
@@ -71,6 +74,12 @@ impl Tickets {
     pub fn refresh(&mut self) -> Vec<Event> {
         let mut keys: BTreeSet<ObjectKey> = self.known.keys().cloned().collect();
         keys.extend(self.on_disk());
+        let at_rest = |key: &ObjectKey| {
+            let known = self.known.get(key)?;
+            let path = names::path(&self.root, key)?;
+            Some(known.stamp? == Stamp::of(&path)?)
+        };
+        keys.retain(|key| at_rest(key) != Some(true));
         keys.iter().filter_map(|key| self.look(key)).collect()
     }
 
@@ -209,6 +218,7 @@ impl Tickets {
         let known = Known {
             ticket: ticket.clone(),
             content: text.into_bytes().into(),
+            stamp: None,
         };
         self.known.insert(key.clone(), known);
         events.push(seen(key, ticket.clone()));
@@ -240,17 +250,21 @@ impl Tickets {
         Some(Event::Gone(Kind::Ticket, key.clone()))
     }
 
-    fn compare(&self, key: &ObjectKey) -> OnDisk {
+    fn compare(&mut self, key: &ObjectKey) -> OnDisk {
         let Some(path) = names::path(&self.root, key) else {
             return OnDisk::Absent;
         };
+        let stamp = Stamp::of(&path).filter(Stamp::is_settled);
         let content = match fs::read(&path) {
             Ok(content) => content,
             Err(error) if is_absence(&error) => return OnDisk::Absent,
             Err(error) => return OnDisk::Unreadable(error),
         };
-        match self.known.get(key) {
-            Some(known) if *known.content == *content => OnDisk::Unchanged,
+        match self.known.get_mut(key) {
+            Some(known) if *known.content == *content => {
+                known.stamp = stamp;
+                OnDisk::Unchanged
+            }
             _ => match decode(&content) {
                 Some(ticket) => OnDisk::Changed(ticket, content.into()),
                 None => OnDisk::NoTicket,
@@ -284,6 +298,7 @@ impl Tickets {
         let known = Known {
             ticket: ticket.clone(),
             content,
+            stamp: None,
         };
         self.known.insert(key.clone(), known);
         if *ticket != *before {
