@@ -8,7 +8,7 @@ use patrol_core::rule::compile;
 
 use super::ui::{self, Colour};
 use super::{Exit, Failure};
-use crate::manifests::{self, Decoded, Input, Object};
+use crate::manifests::{self, Decoded, Input, NotInspected, Object};
 
 /// A reminder interval below this is noise.
 const SHORT_REPEAT: patrol_api::time::Span = patrol_api::time::Span::minutes(5);
@@ -28,15 +28,21 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         .map(|f| Input::parse(&f.to_string_lossy()))
         .collect();
     let loaded = manifests::load(&inputs, &[]);
-    let unread = &loaded.coverage.not_inspected;
-    for missed in unread {
-        eprintln!("kube-patrol: {missed}");
-    }
     let ours: Vec<&Object> = loaded
         .objects
         .iter()
         .filter(|o| patrol_api::validate::is_ours(&o.value))
         .collect();
+    // An object of ours that cannot be decoded was read: it is invalid, and said so below.
+    let unread: Vec<_> = loaded
+        .coverage
+        .not_inspected
+        .iter()
+        .filter(|missed| !ours.iter().any(|object| is_about(missed, object)))
+        .collect();
+    for missed in &unread {
+        eprintln!("kube-patrol: {missed}");
+    }
     if ours.is_empty() && unread.is_empty() {
         return Err(Failure::new(
             "nothing to lint: no object of group kubepatrol.io is in the files",
@@ -79,6 +85,17 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     } else {
         Exit::Clean
     })
+}
+
+/// Whether an entry of the coverage account stands for this very object.
+fn is_about(missed: &NotInspected, object: &Object) -> bool {
+    let Decoded::Broken(_) = object.decoded else {
+        return false;
+    };
+    let source = &object.source;
+    missed.file == source.file
+        && missed.document == Some(source.document)
+        && missed.line == Some(source.line)
 }
 
 /// What is wrong with an object, and whether that is only a warning.
