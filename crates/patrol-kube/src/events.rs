@@ -2,7 +2,6 @@
 //! is the record, and a failure to write one changes nothing.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +14,12 @@ use crate::boot_clock;
 use crate::client::{Call, Http, JSON, OBJECT_MAX};
 use crate::path;
 
-/// Events that may go at once, and how often another one may (the limits of client-go's
-/// spam filter, faults.md B12).
+/// Events that may go at once, over all objects, and how often another one may: ten
+/// thousand tickets opened at once are no reason for ten thousand events.
 const BURST: u64 = 25;
 const EVERY: Duration = Duration::from_secs(12);
-/// The same object and reason is told once in this time.
+/// The same object and reason is told once in this time (one event, not sixty, when two
+/// writers fight over an object).
 const QUIET: Duration = Duration::from_secs(300);
 /// Objects and reasons remembered at most.
 const REMEMBERED: usize = 4096;
@@ -32,7 +32,6 @@ pub(crate) struct Announcer {
     http: Http,
     instance: String,
     limiter: Mutex<Limiter>,
-    written: AtomicU64,
 }
 
 struct Limiter {
@@ -51,7 +50,6 @@ impl Announcer {
                 filled: boot_clock::boot(),
                 told: HashMap::new(),
             }),
-            written: AtomicU64::new(0),
         }
     }
 
@@ -60,13 +58,13 @@ impl Announcer {
         if !self.allows(announcement, boot_clock::boot()) {
             return;
         }
-        let n = self.written.fetch_add(1, Ordering::Relaxed);
-        let (namespace, body) = self.event(announcement, n);
+        let (namespace, body) = self.event(announcement);
         let root = path::version_root("events.k8s.io", "v1");
         let target = format!("{root}/namespaces/{}/events", path::escape(&namespace));
         let call = Call::send(Method::POST, target, JSON, &body);
         match self.http.call(call, DEADLINE, OBJECT_MAX).await {
-            Ok(reply) if reply.status.is_success() => {}
+            // The name says what it is about: a repeat after a crash meets the first one.
+            Ok(reply) if reply.status.is_success() || reply.status == 409 => {}
             Ok(reply) => {
                 tracing::debug!(status = reply.status.as_u16(), "an event was not written");
             }
@@ -84,7 +82,7 @@ impl Announcer {
         let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
         let gained = now.saturating_sub(limiter.filled).as_secs() / EVERY.as_secs();
         if gained > 0 {
-            limiter.filled = now;
+            limiter.filled += EVERY * u32::try_from(gained).unwrap_or(u32::MAX);
             limiter.tokens = limiter.tokens.saturating_add(gained).min(BURST);
         }
         limiter.told.retain(|_, at| now.saturating_sub(*at) < QUIET);
@@ -99,7 +97,7 @@ impl Announcer {
         true
     }
 
-    fn event(&self, announcement: &Announcement, n: u64) -> (String, Value) {
+    fn event(&self, announcement: &Announcement) -> (String, Value) {
         let about = &announcement.about;
         let info = about.kind.info();
         let namespace = if about.key.namespace.is_empty() {
@@ -108,10 +106,13 @@ impl Announcer {
             about.key.namespace.to_string()
         };
         let now = chrono::Utc::now();
+        let period = now.timestamp() / i64::try_from(QUIET.as_secs()).unwrap_or(i64::MAX);
         let unique = hash64(&[
-            &now.timestamp_nanos_opt().unwrap_or_default().to_be_bytes(),
-            &n.to_be_bytes(),
-            self.instance.as_bytes(),
+            about.uid.as_bytes(),
+            about.key.to_string().as_bytes(),
+            announcement.reason.as_bytes(),
+            announcement.note.as_bytes(),
+            &period.to_be_bytes(),
         ]);
         let stem: String = about.key.name.chars().take(200).collect();
         let note: String = announcement.note.chars().take(1000).collect();
@@ -135,5 +136,74 @@ impl Announcer {
             },
         });
         (namespace, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patrol_core::effect::About;
+    use patrol_core::facts::ObjectKey;
+    use patrol_core::kind::Kind;
+
+    fn announcer() -> Announcer {
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let connection = crate::Connection::with(config).unwrap();
+        Announcer::new(connection.writes, "replica-0")
+    }
+
+    fn about(name: &str, reason: &str) -> Announcement {
+        Announcement {
+            about: About {
+                kind: Kind::Ticket,
+                key: ObjectKey::new("shop", name),
+                uid: format!("uid-of-{name}"),
+            },
+            reason: reason.to_owned(),
+            note: "A note.".to_owned(),
+            warning: true,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fight_over_one_object_is_told_once_in_five_minutes() {
+        let announcer = announcer();
+        let start = boot_clock::boot();
+        let told = (0..600)
+            .filter(|second| {
+                let now = start + Duration::from_secs(*second);
+                announcer.allows(&about("t", "Reasserted"), now)
+            })
+            .count();
+        assert_eq!(told, 2);
+    }
+
+    #[tokio::test]
+    async fn a_storm_is_cut_to_the_burst_and_then_a_trickle() {
+        let announcer = announcer();
+        let start = boot_clock::boot();
+        let told = |from: u64, at: Duration| {
+            (from..from + 1_000)
+                .filter(|n| announcer.allows(&about(&format!("t{n}"), "Opened"), start + at))
+                .count()
+        };
+        assert_eq!(told(0, Duration::ZERO), 25);
+        assert_eq!(told(10_000, Duration::from_secs(61)), 5);
+    }
+
+    #[tokio::test]
+    async fn a_repeat_has_the_same_name_and_another_note_another() {
+        let announcer = announcer();
+        let name = |a: &Announcement| announcer.event(a).1["metadata"]["name"].clone();
+        let first = name(&about("t", "Opened"));
+        // Two readings of the clock may lie in two periods; a third cannot make a third.
+        assert!((0..3).any(|_| name(&about("t", "Opened")) == first));
+        let mut other = about("t", "Opened");
+        other.note = "Another note.".to_owned();
+        assert_ne!(name(&other), first);
+        other.about.key = ObjectKey::new("", &"x".repeat(250));
+        let (namespace, body) = announcer.event(&other);
+        assert_eq!(namespace, "default");
+        assert!(body["metadata"]["name"].as_str().unwrap().len() <= 253);
     }
 }

@@ -1,12 +1,12 @@
 //! One key of one Secret of the operator's namespace, read when it is used. Secrets are
 //! never listed or watched, and nothing of them is logged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::boot_clock;
 use crate::client::Http;
@@ -23,6 +23,12 @@ impl std::fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")
     }
+}
+
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default)]
+    data: BTreeMap<String, String>,
 }
 
 /// Reads Secrets of one namespace.
@@ -66,8 +72,11 @@ impl Secrets {
             // The API server does not answer: the last good value is better than silence.
             _ => return self.last_good(&place),
         };
-        let object: Value = serde_json::from_slice(&reply.body).ok()?;
-        let text = object["data"][key].as_str()?;
+        let object: Object = serde_json::from_slice(&reply.body).ok()?;
+        let Some(text) = object.data.get(key) else {
+            self.forget(&place);
+            return None;
+        };
         let value = SecretBytes(BASE64.decode(text.as_bytes()).ok()?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(place, (boot_clock::boot(), value.clone()));

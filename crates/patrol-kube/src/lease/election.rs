@@ -11,12 +11,9 @@ use super::record::{Holder, Record};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
     /// It is not there: make it, held by us.
-    Create {
-        /// Nobody can have led before.
-        clean: bool,
-    },
-    /// Nobody certainly holds it: take it. `clean`: the last holder is known to be done,
-    /// so that there is nothing to wait for.
+    Create { clean: bool },
+    /// Nobody certainly holds it: take it. `clean`: the last holder is known to be done
+    /// (or there was none), so that there is nothing to wait for.
     Take { clean: bool },
     /// We hold it: renew it.
     Renew,

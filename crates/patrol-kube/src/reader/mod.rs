@@ -7,10 +7,13 @@
 //! not see; it never concludes anything from it.
 
 pub(crate) mod backoff;
+mod compare;
+mod follow;
 mod frames;
 mod health;
 mod list;
 mod settings;
+mod sight;
 mod source;
 mod trouble;
 mod versions;

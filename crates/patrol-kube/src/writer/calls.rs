@@ -1,20 +1,26 @@
-//! The single writes: how each is put, and how its reply is read.
+//! The single writes: how each is put to the server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Method;
-use patrol_api::time::Span;
+use patrol_api::ticket::Ticket;
 use patrol_core::effect::{Effect, Precondition};
-use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
-use patrol_core::facts::{Fact, ObjectKey, decode};
+use patrol_core::event::{Event, WriteId, WriteResult, Written};
+use patrol_core::facts::{ObjectKey, decode};
 use patrol_core::kind::Kind;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::client::{Call, Http, JSON, MERGE_PATCH, OBJECT_DEADLINE, OBJECT_MAX, Reply};
+use super::outcome::{object, result};
+use crate::client::{Call, Http, JSON, MERGE_PATCH, OBJECT_MAX, Reply};
 use crate::error::CallError;
 use crate::path;
 use crate::status::Status;
 
-/// Who writes, in `managedFields`.
-const MANAGER: &str = "fieldManager=kube-patrol";
+/// Who writes, in `managedFields`; a field the server does not know is an error and not
+/// dropped in silence.
+const WRITE: &str = "fieldManager=kube-patrol&fieldValidation=Strict";
 /// The finalizer on a policy whose closings are owed.
 const FINALIZER: &str = "kubepatrol.io/closing";
 
@@ -37,112 +43,172 @@ pub(super) fn id_of(effect: &Effect) -> Option<WriteId> {
     }
 }
 
-/// Makes a write.
-pub(super) async fn write(http: &Http, effect: Effect) -> WriteResult {
-    match effect {
-        Effect::CreateTicket { ticket, .. } => create(http, &ticket).await,
-        Effect::WriteTicketStatus { at, status, .. } => {
-            put_status(http, Kind::Ticket, &at, &json!(status)).await
+/// The API server, for as long as a write may take.
+pub(super) struct Server<'a> {
+    pub(super) http: &'a Http,
+    pub(super) deadline: Duration,
+}
+
+/// Metadata of a body: which object in which state is meant, and what is to change of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    uid: &'a str,
+    resource_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finalizers: Option<Vec<String>>,
+}
+
+impl<'a> Meta<'a> {
+    fn of(at: &'a Precondition) -> Self {
+        Self {
+            uid: &at.uid,
+            resource_version: &at.version,
+            name: None,
+            namespace: None,
+            labels: None,
+            finalizers: None,
         }
-        Effect::WritePolicyStatus { at, status, .. } => {
-            put_status(http, Kind::PatrolPolicy, &at, &json!(status)).await
-        }
-        Effect::WriteReceiverStatus { at, status, .. } => {
-            put_status(http, Kind::AlertReceiver, &at, &json!(status)).await
-        }
-        Effect::WriteTicketLabels { at, labels, .. } => {
-            let mut body = precondition(&at);
-            body["metadata"]["labels"] = json!(labels);
-            patch(http, Kind::Ticket, &at, &body).await
-        }
-        Effect::DeleteTicket { at, .. } => delete(http, &at).await,
-        Effect::WritePolicyFinalizer { at, present, .. } => finalizer(http, &at, present).await,
-        _ => WriteResult::Failed,
     }
 }
 
-async fn create(http: &Http, ticket: &patrol_api::ticket::Ticket) -> WriteResult {
+/// Makes a write.
+pub(super) async fn write(server: &Server<'_>, effect: Effect) -> WriteResult {
+    match effect {
+        Effect::CreateTicket { ticket, .. } => create(server, &ticket).await,
+        Effect::WriteTicketStatus { at, status, .. } => {
+            put_status(server, Kind::Ticket, &at, &*status).await
+        }
+        Effect::WritePolicyStatus { at, status, .. } => {
+            put_status(server, Kind::PatrolPolicy, &at, &*status).await
+        }
+        Effect::WriteReceiverStatus { at, status, .. } => {
+            put_status(server, Kind::AlertReceiver, &at, &*status).await
+        }
+        Effect::WriteTicketLabels { at, labels, .. } => {
+            let meta = Meta {
+                labels: Some(&labels),
+                ..Meta::of(&at)
+            };
+            patch(server, Kind::Ticket, &at, meta).await
+        }
+        Effect::DeleteTicket { at, .. } => delete(server, &at).await,
+        Effect::WritePolicyFinalizer { at, present, .. } => finalizer(server, &at, present).await,
+        Effect::ReadTicket { .. }
+        | Effect::Send { .. }
+        | Effect::Review(_)
+        | Effect::Count(_)
+        | Effect::Announce(_)
+        | Effect::WakeAt(_) => WriteResult::Failed,
+    }
+}
+
+async fn create(server: &Server<'_>, ticket: &Ticket) -> WriteResult {
     let namespace = ticket.metadata.namespace.as_deref().unwrap_or("");
     let name = ticket.metadata.name.as_deref().unwrap_or("");
-    let target = format!("{}?{MANAGER}", path::in_namespace(Kind::Ticket, namespace));
+    let target = format!("{}?{WRITE}", path::in_namespace(Kind::Ticket, namespace));
     let call = Call::send(Method::POST, target, JSON, &json!(ticket));
-    match send(http, call).await {
+    match send(server, call).await {
         Ok(reply) if reply.status == 409 && Status::of(&reply).is("AlreadyExists") => {
             // Created before, by us or by someone else: what is there decides.
             let target = path::object(Kind::Ticket, namespace, name);
-            let there = http.get(target).await.ok().filter(|r| r.status == 200);
-            let ticket = there.and_then(|reply| match object(Kind::Ticket, &reply)? {
+            let there = send(server, Call::get(target)).await.ok();
+            let there = there.filter(|reply| reply.status == 200);
+            WriteResult::Exists(there.and_then(|reply| match object(Kind::Ticket, &reply)? {
                 Written::Ticket(ticket) => Some(ticket),
                 _ => None,
-            });
-            WriteResult::Exists(ticket)
+            }))
         }
         other => result(Kind::Ticket, other),
     }
 }
 
-/// A PUT replaces the whole status; spec and metadata of the body are ignored but for the
-/// name and the precondition.
-async fn put_status(http: &Http, kind: Kind, at: &Precondition, status: &Value) -> WriteResult {
-    let mut body = precondition(at);
+/// A PUT replaces the whole status, so that what vanished from ours vanishes there too; of
+/// the rest of the body only the name and the precondition count.
+async fn put_status(
+    server: &Server<'_>,
+    kind: Kind,
+    at: &Precondition,
+    status: &impl Serialize,
+) -> WriteResult {
     let info = kind.info();
-    body["apiVersion"] = format!("{}/{}", info.group, info.version).into();
-    body["kind"] = info.kind.into();
-    body["metadata"]["name"] = (*at.key.name).into();
-    if info.namespaced {
-        body["metadata"]["namespace"] = at.key.namespace.as_str().into();
-    }
-    body["status"] = status.clone();
-    let target = format!("{}/status?{MANAGER}", place(kind, at));
-    result(
-        kind,
-        send(http, Call::send(Method::PUT, target, JSON, &body)).await,
-    )
+    let meta = Meta {
+        name: Some(&at.key.name),
+        namespace: info.namespaced.then(|| at.key.namespace.as_str()),
+        ..Meta::of(at)
+    };
+    let body = json!({
+        "apiVersion": format!("{}/{}", info.group, info.version),
+        "kind": info.kind,
+        "metadata": meta,
+        "status": status,
+    });
+    let target = format!("{}/status?{WRITE}", place(kind, at));
+    let call = Call::send(Method::PUT, target, JSON, &body);
+    result(kind, send(server, call).await)
 }
 
-async fn patch(http: &Http, kind: Kind, at: &Precondition, body: &Value) -> WriteResult {
-    let target = format!("{}?{MANAGER}", place(kind, at));
-    let call = Call::send(Method::PATCH, target, MERGE_PATCH, body);
-    result(kind, send(http, call).await)
+async fn patch(server: &Server<'_>, kind: Kind, at: &Precondition, meta: Meta<'_>) -> WriteResult {
+    let target = format!("{}?{WRITE}", place(kind, at));
+    let body = json!({"metadata": meta});
+    let call = Call::send(Method::PATCH, target, MERGE_PATCH, &body);
+    result(kind, send(server, call).await)
 }
 
-async fn delete(http: &Http, at: &Precondition) -> WriteResult {
+async fn delete(server: &Server<'_>, at: &Precondition) -> WriteResult {
     let body = json!({
         "apiVersion": "v1",
         "kind": "DeleteOptions",
         "preconditions": {"uid": at.uid, "resourceVersion": at.version},
     });
     let call = Call::send(Method::DELETE, place(Kind::Ticket, at), JSON, &body);
-    match send(http, call).await {
+    match send(server, call).await {
         Ok(reply) if reply.status.is_success() => WriteResult::Done(Written::Nothing),
         other => result(Kind::Ticket, other),
     }
 }
 
-/// Adds or removes our finalizer among those that are there.
-async fn finalizer(http: &Http, at: &Precondition, present: bool) -> WriteResult {
-    let there = match http.get(place(Kind::PatrolPolicy, at)).await {
+/// Adds or removes our finalizer among those that are there. A JSON patch would need no
+/// read, but its failed tests are indistinguishable from invalid objects.
+async fn finalizer(server: &Server<'_>, at: &Precondition, present: bool) -> WriteResult {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Found,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Found {
+        uid: String,
+        resource_version: String,
+        #[serde(default)]
+        finalizers: Vec<String>,
+    }
+    let there = match send(server, Call::get(place(Kind::PatrolPolicy, at))).await {
         Ok(reply) if reply.status == 200 => reply,
         other => return result(Kind::PatrolPolicy, other),
     };
-    let Ok(object) = serde_json::from_slice::<Value>(&there.body) else {
+    let Ok(Object { metadata: found }) = serde_json::from_slice(&there.body) else {
         return WriteResult::Failed;
     };
-    let metadata = &object["metadata"];
-    if metadata["uid"] != at.uid.as_str() || metadata["resourceVersion"] != at.version.as_str() {
+    if found.uid != at.uid || found.resource_version != at.version {
         return WriteResult::Conflict;
     }
-    let mut finalizers: Vec<Value> = metadata["finalizers"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let mut finalizers = found.finalizers;
     finalizers.retain(|f| f != FINALIZER);
     if present {
-        finalizers.push(FINALIZER.into());
+        finalizers.push(FINALIZER.to_owned());
     }
-    let mut body = precondition(at);
-    body["metadata"]["finalizers"] = finalizers.into();
-    patch(http, Kind::PatrolPolicy, at, &body).await
+    let meta = Meta {
+        finalizers: Some(finalizers),
+        ..Meta::of(at)
+    };
+    patch(server, Kind::PatrolPolicy, at, meta).await
 }
 
 /// Reads a ticket: what was seen, as an event, and how the reading ended.
@@ -167,62 +233,10 @@ pub(super) async fn read_ticket(http: &Http, key: &ObjectKey) -> (Option<Event>,
     }
 }
 
-fn precondition(at: &Precondition) -> Value {
-    json!({"metadata": {"uid": at.uid, "resourceVersion": at.version}})
-}
-
 fn place(kind: Kind, at: &Precondition) -> String {
     path::object(kind, &at.key.namespace, &at.key.name)
 }
 
-async fn send(http: &Http, call: Call) -> Result<Reply, CallError> {
-    http.call(call, OBJECT_DEADLINE, OBJECT_MAX).await
-}
-
-/// How a reply is to be taken.
-fn result(kind: Kind, reply: Result<Reply, CallError>) -> WriteResult {
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(error) => {
-            tracing::warn!(kind = %kind, reason = error.as_str(), "a write brought no reply");
-            return WriteResult::Failed;
-        }
-    };
-    let code = reply.status.as_u16();
-    if reply.status.is_success() {
-        return match object(kind, &reply) {
-            Some(written) => WriteResult::Done(written),
-            None => WriteResult::Done(Written::Nothing),
-        };
-    }
-    let status = Status::of(&reply);
-    if code == 409 || status.is_uid_mismatch() {
-        return WriteResult::Conflict;
-    }
-    if code == 429 {
-        let wait = reply.retry_after.map(|w| Span::seconds(w.as_secs()));
-        return WriteResult::Throttled(wait);
-    }
-    match status.refusal(code) {
-        Some(Refusal::NamespaceNotFound) => WriteResult::Refused(Refusal::NamespaceNotFound),
-        Some(refusal) => {
-            tracing::warn!(kind = %kind, status = code, reason = refusal.as_str(), "a write was refused");
-            WriteResult::Refused(refusal)
-        }
-        None if code == 404 => WriteResult::NotFound,
-        None => {
-            tracing::warn!(kind = %kind, status = code, "a write failed");
-            WriteResult::Failed
-        }
-    }
-}
-
-fn object(kind: Kind, reply: &Reply) -> Option<Written> {
-    let seen = decode(kind, &reply.body).ok()?;
-    Some(match seen.fact {
-        Fact::Ticket(ticket) => Written::Ticket(ticket),
-        Fact::Policy(policy) => Written::Policy(policy),
-        Fact::Receiver(receiver) => Written::Receiver(receiver),
-        _ => return None,
-    })
+async fn send(server: &Server<'_>, call: Call) -> Result<Reply, CallError> {
+    server.http.call(call, server.deadline, OBJECT_MAX).await
 }

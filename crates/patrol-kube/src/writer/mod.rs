@@ -3,6 +3,7 @@
 //! repeated here, because only the engine knows whether it is still wanted.
 
 mod calls;
+mod outcome;
 mod pace;
 mod review;
 
@@ -134,11 +135,17 @@ impl Shared {
         };
         self.pace.wait().await;
         // Asked last, so that no wait lies between the answer and the write.
-        if !self.fence.certainly_leads(OBJECT_DEADLINE / 3) {
+        let Some(left) = self.fence.remaining() else {
             return Some((id, WriteResult::Refused(Refusal::NotLeader)));
-        }
+        };
         let began = tokio::time::Instant::now();
-        let result = calls::write(&self.connection.writes, effect).await;
+        let server = calls::Server {
+            http: &self.connection.writes,
+            // Cut short when the lease may have run out: no write is waited for that
+            // another leader might already contradict.
+            deadline: left.min(OBJECT_DEADLINE),
+        };
+        let result = calls::write(&server, effect).await;
         let throttled = matches!(result, WriteResult::Throttled(_));
         self.pace.learn(began.elapsed(), throttled);
         Some((id, result))

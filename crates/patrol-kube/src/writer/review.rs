@@ -3,12 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::Method;
 use patrol_core::inventory::{Blindness, Instances};
 use patrol_core::kind::Kind;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
-use crate::client::{Call, Http, JSON, METADATA_LIST, OBJECT_DEADLINE, OBJECT_MAX, PAGE_DEADLINE};
+use crate::client::{
+    Call, Http, JSON, METADATA_LIST, OBJECT_DEADLINE, OBJECT_MAX, PAGE_DEADLINE, Reply,
+};
+use crate::error::CallError;
 use crate::path;
 
 /// Questions asked at once.
@@ -47,6 +53,16 @@ pub(super) async fn review(
     Some(out)
 }
 
+#[derive(Deserialize)]
+struct Answered {
+    status: Verdict,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    allowed: bool,
+}
+
 async fn allowed(http: &Http, kind: Kind, verb: &'static str) -> Option<bool> {
     let info = kind.info();
     let body = json!({
@@ -71,56 +87,79 @@ async fn allowed(http: &Http, kind: Kind, verb: &'static str) -> Option<bool> {
         if !reply.status.is_success() {
             continue;
         }
-        let answer: Value = serde_json::from_slice(&reply.body).ok()?;
-        return answer["status"]["allowed"].as_bool();
+        let answer: Answered = serde_json::from_slice(&reply.body).ok()?;
+        return Some(answer.status.allowed);
     }
     None
 }
 
-/// Counts the objects of a CRD, up to `most`.
+#[derive(Deserialize)]
+struct Definition {
+    spec: DefinitionSpec,
+}
+
+#[derive(Deserialize)]
+struct DefinitionSpec {
+    group: String,
+    names: DefinitionNames,
+    versions: Vec<DefinitionVersion>,
+}
+
+#[derive(Deserialize)]
+struct DefinitionNames {
+    plural: String,
+}
+
+#[derive(Deserialize)]
+struct DefinitionVersion {
+    name: String,
+    served: bool,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    items: Vec<IgnoredAny>,
+}
+
+/// Counts the objects of a CRD, up to `most`. The operator's own rights do not reach
+/// foreign kinds: where nobody granted them, the count is unknown and not zero.
 pub(super) async fn count(http: &Http, crd: &str, most: u32) -> Instances {
-    let unknown = |why: &str| Instances::Unknown(why.to_owned());
+    match try_count(http, crd, most).await {
+        Ok(found) => Instances::AtLeast(found),
+        Err(why) => Instances::Unknown(why.to_owned()),
+    }
+}
+
+async fn try_count(http: &Http, crd: &str, most: u32) -> Result<u32, &'static str> {
     let target = path::object(Kind::CustomResourceDefinition, "", crd);
-    let definition = match http.get(target).await {
-        Ok(reply) if reply.status == 404 => return Instances::AtLeast(0),
-        Ok(reply) if reply.status == 200 => reply,
-        Ok(reply) if reply.status == 403 => return unknown("AccessDenied"),
-        _ => return unknown("Unanswered"),
+    let Some(body) = found(http.get(target).await)? else {
+        return Ok(0);
     };
-    let Ok(definition) = serde_json::from_slice::<Value>(&definition.body) else {
-        return unknown("Undecodable");
+    let Definition { spec } = serde_json::from_slice(&body).map_err(|_| "Undecodable")?;
+    let served = spec.versions.iter().find(|version| version.served);
+    let version = served.ok_or("NotServed")?;
+    let call = Call {
+        accept: METADATA_LIST,
+        ..Call::get(format!(
+            "{}/{}?limit={}",
+            path::version_root(&spec.group, &version.name),
+            path::escape(&spec.names.plural),
+            most.max(1)
+        ))
     };
-    let spec = &definition["spec"];
-    let version = spec["versions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|v| v["served"] == true)
-        .and_then(|v| v["name"].as_str());
-    let (Some(group), Some(plural), Some(version)) = (
-        spec["group"].as_str(),
-        spec["names"]["plural"].as_str(),
-        version,
-    ) else {
-        return unknown("NotServed");
+    let Some(body) = found(http.call(call, PAGE_DEADLINE, OBJECT_MAX).await)? else {
+        return Ok(0);
     };
-    let root = path::version_root(group, version);
-    let mut call = Call::get(format!(
-        "{root}/{}?limit={}",
-        path::escape(plural),
-        most.max(1)
-    ));
-    call.accept = METADATA_LIST;
-    match http.call(call, PAGE_DEADLINE, OBJECT_MAX).await {
-        Ok(reply) if reply.status == 200 => {
-            let Ok(list) = serde_json::from_slice::<Value>(&reply.body) else {
-                return unknown("Undecodable");
-            };
-            let found = list["items"].as_array().map_or(0, Vec::len);
-            Instances::AtLeast(u32::try_from(found).unwrap_or(u32::MAX))
-        }
-        Ok(reply) if reply.status == 403 => unknown("AccessDenied"),
-        Ok(reply) if reply.status == 404 => Instances::AtLeast(0),
-        _ => unknown("Unanswered"),
+    let list: Counted = serde_json::from_slice(&body).map_err(|_| "Undecodable")?;
+    Ok(u32::try_from(list.items.len()).unwrap_or(u32::MAX))
+}
+
+/// The body of a reply; `None` when there is nothing of that name.
+fn found(reply: Result<Reply, CallError>) -> Result<Option<Bytes>, &'static str> {
+    match reply {
+        Ok(reply) if reply.status == 200 => Ok(Some(reply.body)),
+        Ok(reply) if reply.status == 404 => Ok(None),
+        Ok(reply) if reply.status == 403 => Err("AccessDenied"),
+        _ => Err("Unanswered"),
     }
 }

@@ -1,0 +1,169 @@
+//! Kinds that may not be read or are not installed: each is told as what it is, and none
+//! is told as gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use patrol_core::kind::Kind;
+use patrol_kube::reader::ReaderSettings;
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Asked, Server};
+use crate::watching::{Watching, bookmark, count, fast, lines, list, pod};
+
+#[tokio::test]
+async fn access_denied_to_a_list_is_told_at_once_and_regained_by_list_and_watch() {
+    let allowed = Arc::new(AtomicBool::new(false));
+    let may = Arc::clone(&allowed);
+    let server = Server::start(move |asked| {
+        if !may.load(Ordering::SeqCst) {
+            return Answer::status(403, "Forbidden");
+        }
+        if asked.is_watch() {
+            return Answer::Holding(vec![]);
+        }
+        Answer::json(list(10, &[pod("a", 5)]))
+    });
+    let mut pods = Watching::pods(&server, fast());
+    assert_eq!(pods.until("denied list").await, ["denied list"]);
+    allowed.store(true, Ordering::SeqCst);
+    assert_eq!(
+        pods.until("heard").await,
+        ["list", "seen shop/a@5", "listed", "heard"]
+    );
+}
+
+#[tokio::test]
+async fn access_denied_to_a_watch_alone_does_not_flap() {
+    let allowed = Arc::new(AtomicBool::new(false));
+    let may = Arc::clone(&allowed);
+    let server = Server::start(move |asked| match asked.is_watch() {
+        true if may.load(Ordering::SeqCst) => Answer::Holding(vec![]),
+        true => Answer::status(403, "Forbidden"),
+        false => Answer::json(list(10, &[pod("a", 5)])),
+    });
+    let mut pods = Watching::pods(&server, fast());
+    let words = pods.until("denied watch").await;
+    assert_eq!(words, ["list", "seen shop/a@5", "listed", "denied watch"]);
+    for _ in 0..3 {
+        let words = pods.until("seen shop/a@5").await;
+        assert_eq!(
+            words,
+            ["list", "seen shop/a@5"],
+            "listed again, but not seen"
+        );
+    }
+    allowed.store(true, Ordering::SeqCst);
+    let words = pods.until("heard").await;
+    assert_eq!(count(&words, "listed"), 1, "{words:?}");
+}
+
+/// What discovery answers for the group of our kinds.
+fn resources(names: &[&str]) -> Value {
+    let resources: Vec<Value> = names.iter().map(|n| json!({"name": n})).collect();
+    json!({"kind": "APIResourceList", "groupVersion": "kubepatrol.io/v1alpha1", "resources": resources})
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_installed_is_absent_until_it_is() {
+    for discovery in [
+        Answer::Reply as fn(u16, String) -> Answer,
+        |_, _| Answer::json(resources(&["patrolpolicies", "tickets/status"])),
+        |_, _| Answer::status(403, "Forbidden"),
+    ] {
+        let installed = Arc::new(AtomicBool::new(false));
+        let there = Arc::clone(&installed);
+        let server = Server::start(move |asked| {
+            if asked.path == "/apis/kubepatrol.io/v1alpha1" {
+                return discovery(404, "404 page not found".to_owned());
+            }
+            if !there.load(Ordering::SeqCst) {
+                return Answer::Reply(404, "404 page not found\n".to_owned());
+            }
+            if asked.is_watch() {
+                return Answer::Holding(vec![]);
+            }
+            Answer::json(list(10, &[]))
+        });
+        let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+        assert_eq!(tickets.until("absent Ticket").await, ["absent Ticket"]);
+        assert!(tickets.health(Kind::Ticket).is_seen());
+        installed.store(true, Ordering::SeqCst);
+        assert_eq!(tickets.until("listed").await, ["list", "listed"]);
+    }
+}
+
+#[tokio::test]
+async fn a_404_for_an_installed_kind_is_a_failure_and_no_absence() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis/kubepatrol.io/v1alpha1" => Answer::json(resources(&["tickets"])),
+        _ => Answer::Reply(404, "404 page not found\n".to_owned()),
+    });
+    let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+    let words = tickets.until("failing NotFoundButListed").await;
+    assert_eq!(words.len(), 1, "{words:?}");
+}
+
+#[tokio::test]
+async fn a_404_that_nobody_confirms_is_a_failure_and_no_absence() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis/kubepatrol.io/v1alpha1" => Answer::status(503, "ServiceUnavailable"),
+        _ => Answer::Reply(404, "404 page not found\n".to_owned()),
+    });
+    let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+    let words = tickets.until("failing ServerError").await;
+    assert_eq!(words.len(), 1, "{words:?}");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_uninstalled_while_it_is_watched_becomes_absent() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis/kubepatrol.io/v1alpha1" => Answer::status(404, "NotFound"),
+        _ if asked.is_watch() => Answer::status(404, "NotFound"),
+        _ => Answer::json(list(10, &[])),
+    });
+    let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+    assert_eq!(
+        tickets.until("absent Ticket").await,
+        ["list", "listed", "absent Ticket"]
+    );
+}
+
+/// A definition that appears wakes the kind it defines: nobody waits for the next look.
+#[tokio::test]
+async fn a_new_definition_is_looked_for_at_once() {
+    let looked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&looked);
+    let server = Server::start(move |asked| {
+        let definitions = asked.path.ends_with("/customresourcedefinitions");
+        if definitions && asked.is_watch() && seen.load(Ordering::SeqCst) {
+            let crd = json!({"metadata": {"name": "tickets.kubepatrol.io", "resourceVersion": "11"},
+                "spec": {"group": "kubepatrol.io", "names": {"kind": "Ticket", "plural": "tickets"},
+                    "versions": []}});
+            return Answer::Holding(lines(&[("ADDED", crd), bookmark(12)]));
+        }
+        if definitions && asked.is_watch() {
+            return Answer::Ending(vec![]);
+        }
+        if definitions {
+            return Answer::json(list(10, &[]));
+        }
+        if asked.path == "/apis/kubepatrol.io/v1alpha1" {
+            seen.store(true, Ordering::SeqCst);
+        }
+        Answer::Reply(404, String::new())
+    });
+    let settings = ReaderSettings {
+        absent_every: Duration::from_secs(3_600),
+        ..fast()
+    };
+    let kinds = [Kind::CustomResourceDefinition, Kind::Ticket];
+    let mut both = Watching::start(&server, &kinds, settings);
+    both.until("seen tickets.kubepatrol.io@11").await;
+    let tickets = |a: &Asked| a.path.ends_with("/tickets");
+    // Each event is one turn of the runtime in which the second look may have been made.
+    while server.count(tickets) < 2 {
+        both.until("heard").await;
+    }
+}

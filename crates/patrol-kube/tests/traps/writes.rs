@@ -1,0 +1,226 @@
+//! Writes whose reply is an error, a refusal or nothing at all.
+
+use std::time::{Duration, Instant};
+
+use patrol_core::effect::{Effect, Precondition};
+use patrol_core::event::{Event, Refusal, WriteId, WriteResult};
+use patrol_core::facts::ObjectKey;
+use patrol_kube::lease::Fence;
+use patrol_kube::writer::{Answers, Writer, writer};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::server::{Answer, Asked, Server};
+use crate::watching::DEADLINE;
+
+pub struct Writing {
+    writer: Writer,
+    answers: Answers,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Writing {
+    fn start(server: &Server, fence: Fence) -> Self {
+        let (writer, worker) = writer(server.connection(), fence, "replica-0");
+        tokio::spawn(worker.run());
+        let (answers, events) = mpsc::unbounded_channel();
+        Self {
+            writer,
+            answers,
+            events,
+        }
+    }
+
+    async fn write(&mut self, effect: Effect) -> WriteResult {
+        self.writer.carry_out(effect, &self.answers);
+        match tokio::time::timeout(DEADLINE, self.events.recv()).await {
+            Ok(Some(Event::Written(WriteId(1), result))) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn ticket() -> Value {
+    json!({"apiVersion": "kubepatrol.io/v1alpha1", "kind": "Ticket",
+        "metadata": {"name": "t", "namespace": "shop"},
+        "spec": {"finding": {"policy": "p", "check": "sidecar-missing", "layer": "L4",
+            "subject": {"kind": "Pod", "name": "web"}, "subjectRef": "Pod/web"}}})
+}
+
+fn create() -> Effect {
+    Effect::CreateTicket {
+        id: WriteId(1),
+        ticket: Box::new(serde_json::from_value(ticket()).unwrap()),
+    }
+}
+
+fn at() -> Precondition {
+    Precondition {
+        key: ObjectKey::new("shop", "t"),
+        uid: "u".to_owned(),
+        version: "7".to_owned(),
+    }
+}
+
+fn is_post(asked: &Asked) -> bool {
+    asked.method == "POST"
+}
+
+/// K5.
+#[tokio::test]
+async fn a_create_is_never_repeated_by_itself() {
+    for code in [429, 500, 503, 504] {
+        let server = Server::start(move |_| Answer::status(code, "Timeout"));
+        let mut writing = Writing::start(&server, Fence::always());
+        let result = writing.write(create()).await;
+        let expected = match code {
+            429 => matches!(result, WriteResult::Throttled(None)),
+            _ => matches!(result, WriteResult::Failed),
+        };
+        assert!(expected, "{code}: {result:?}");
+        assert_eq!(server.count(is_post), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_name_is_answered_with_what_is_there() {
+    let server = Server::start(|asked| {
+        if asked.method == "POST" {
+            return Answer::status(409, "AlreadyExists");
+        }
+        let mut there = ticket();
+        there["metadata"]["uid"] = "other".into();
+        there["metadata"]["resourceVersion"] = "9".into();
+        Answer::json(there)
+    });
+    let mut writing = Writing::start(&server, Fence::always());
+    match writing.write(create()).await {
+        WriteResult::Exists(Some(ticket)) => {
+            assert_eq!(ticket.metadata.uid.as_deref(), Some("other"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let asked = server.asked();
+    assert_eq!(asked[0].query["fieldManager"], "kube-patrol");
+    assert_eq!(asked[0].query["fieldValidation"], "Strict");
+    assert!(asked[1].path.ends_with("/namespaces/shop/tickets/t"));
+
+    let unreadable = Server::start(|asked| match asked.method.as_str() {
+        "POST" => Answer::status(409, "AlreadyExists"),
+        _ => Answer::status(403, "Forbidden"),
+    });
+    let mut writing = Writing::start(&unreadable, Fence::always());
+    assert!(matches!(
+        writing.write(create()).await,
+        WriteResult::Exists(None)
+    ));
+}
+
+#[tokio::test]
+async fn who_does_not_certainly_lead_sends_no_byte() {
+    let server = Server::start(|_| Answer::status(500, "no"));
+    let mut writing = Writing::start(&server, Fence::new());
+    for effect in [
+        create(),
+        Effect::DeleteTicket {
+            id: WriteId(1),
+            at: at(),
+        },
+        Effect::WriteTicketStatus {
+            id: WriteId(1),
+            at: at(),
+            status: Box::default(),
+        },
+    ] {
+        let result = writing.write(effect).await;
+        let refused = matches!(result, WriteResult::Refused(Refusal::NotLeader));
+        assert!(refused, "{result:?}");
+    }
+    assert!(server.asked().is_empty());
+}
+
+/// K4.
+#[tokio::test]
+async fn an_endless_retry_after_is_handed_on_capped_and_not_slept() {
+    let server = Server::start(|_| Answer::With(429, "Retry-After: 3600", String::new()));
+    let began = Instant::now();
+    let mut writing = Writing::start(&server, Fence::always());
+    match writing.write(create()).await {
+        WriteResult::Throttled(Some(span)) => assert_eq!(span.as_secs(), 60),
+        other => panic!("{other:?}"),
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn at_most_eight_writes_are_under_way() {
+    let server = Server::start(|_| Answer::Silence);
+    let writing = Writing::start(&server, Fence::always());
+    for _ in 0..30 {
+        writing.writer.carry_out(create(), &writing.answers);
+    }
+    let until = Instant::now() + DEADLINE;
+    while server.count(is_post) < 8 {
+        assert!(Instant::now() < until, "{} writes", server.count(is_post));
+        tokio::task::yield_now().await;
+    }
+    // A read has its own connection and is answered by nothing either, but it is sent:
+    // by then a ninth write would have been too.
+    writing.writer.carry_out(
+        Effect::ReadTicket {
+            id: WriteId(2),
+            key: ObjectKey::new("shop", "t"),
+        },
+        &writing.answers,
+    );
+    while server.count(|a| a.method == "GET") == 0 {
+        assert!(Instant::now() < until, "the read waits behind the writes");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.count(is_post), 8);
+}
+
+/// Every write of an existing object says which state of which object it assumes.
+#[tokio::test]
+async fn every_change_carries_its_precondition() {
+    let server = Server::start(|_| Answer::status(409, "Conflict"));
+    let mut writing = Writing::start(&server, Fence::always());
+    let id = WriteId(1);
+    let effects = [
+        Effect::WriteTicketStatus {
+            id,
+            at: at(),
+            status: Box::default(),
+        },
+        Effect::WriteTicketLabels {
+            id,
+            at: at(),
+            labels: [("a".to_owned(), "b".to_owned())].into(),
+        },
+        Effect::DeleteTicket { id, at: at() },
+        Effect::WritePolicyStatus {
+            id,
+            at: at(),
+            status: Box::default(),
+        },
+        Effect::WriteReceiverStatus {
+            id,
+            at: at(),
+            status: Box::default(),
+        },
+    ];
+    for effect in effects {
+        let what = format!("{effect:?}");
+        let result = writing.write(effect).await;
+        assert!(
+            matches!(result, WriteResult::Conflict),
+            "{what}: {result:?}"
+        );
+        let body: Value = serde_json::from_str(&server.asked().pop().unwrap().body).unwrap();
+        let stated = ["/metadata", "/preconditions"]
+            .iter()
+            .filter_map(|place| body.pointer(place))
+            .any(|p| p["uid"] == "u" && p["resourceVersion"] == "7");
+        assert!(stated, "{what}: {body}");
+    }
+}
