@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use patrol_api::ticket::TicketStatus;
+use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::words::ToldState;
+use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
+
+/// A delivery that is not answered within this time counts as lost.
+const LOST_AFTER: u64 = 60_000;
 
 /// One telling that a receiver took.
 #[derive(Clone, Debug)]
@@ -30,7 +34,9 @@ pub struct Taken {
     pub state: ToldState,
     /// Episode, edge and telling of it.
     pub rank: (u64, u64, u64),
-    /// Whether the sender learnt that it was taken.
+    /// The delivery it came with.
+    pub delivery: DeliveryId,
+    /// Whether the sender learnt in time that it was taken.
     pub known: bool,
     /// Whether the shell sent it twice of its own accord.
     pub repeated: bool,
@@ -88,6 +94,13 @@ pub struct Book {
     pub taken: Vec<Taken>,
     /// Writes carried out, in order.
     pub writes: Vec<Write>,
+    /// When each delivery was asked for, by process and life.
+    pub sends: BTreeMap<(usize, u32, DeliveryId), u64>,
+    /// Tellings whose content a receiver refused, by ticket and receiver, and when: they
+    /// are tried again after an hour.
+    pub parked: BTreeMap<(ObjectKey, String), u64>,
+    /// Policy of every ticket, by place.
+    pub policies: BTreeMap<ObjectKey, String>,
     /// When memory was lost: crashes and changes of leader.
     pub upsets: Vec<u64>,
     /// When the wall clock jumped.
@@ -109,6 +122,42 @@ impl Book {
     /// Counts.
     pub fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// A process learns what became of a delivery. What comes after a minute comes too
+    /// late: it has given the delivery up by then.
+    pub fn learn(
+        &mut self,
+        pid: usize,
+        life: u32,
+        id: DeliveryId,
+        parts: &[PartOutcome],
+        now: u64,
+    ) {
+        let sent = self.sends.get(&(pid, life, id)).copied().unwrap_or(0);
+        if now >= sent + LOST_AFTER {
+            return;
+        }
+        let accepted = |event: &String| {
+            parts
+                .iter()
+                .any(|p| p.class == DeliveryClass::Accepted && p.event_ids.contains(event))
+        };
+        for taken in self.taken.iter_mut().rev().take_while(|t| t.at >= sent) {
+            if (taken.pid, taken.life, taken.delivery) == (pid, life, id) {
+                taken.known |= accepted(&taken.event_id);
+            }
+        }
+    }
+
+    /// A ticket is asked for.
+    pub fn opened(&mut self, ticket: &Ticket) {
+        let place = ObjectKey::new(
+            ticket.metadata.namespace.as_deref().unwrap_or(""),
+            ticket.metadata.name.as_deref().unwrap_or(""),
+        );
+        self.policies
+            .insert(place, ticket.spec.finding.policy.clone());
     }
 
     /// Whether memory was lost at or after `since`.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use patrol_api::time::Span;
 use patrol_core::effect::Effect;
 use patrol_core::event::{
-    DeliveryClass, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
+    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
 };
 use patrol_core::facts::ObjectKey;
 use patrol_core::inventory::{Blindness, Instances};
@@ -306,12 +306,17 @@ impl Sim {
         }
         let alive = self.processes.get(pid).is_some_and(|p| p.life == life);
         if said.taken {
-            let known = said.class == DeliveryClass::Accepted && !lost && alive;
             for ticket in tickets {
-                self.take(pid, life, target, ticket, known, repeated);
+                self.take(pid, life, *id, target, ticket, repeated);
             }
         }
         let now = self.now;
+        if said.class == DeliveryClass::Payload {
+            for ticket in tickets {
+                let place = ObjectKey::new(&ticket.namespace, &ticket.name);
+                self.book.parked.insert((place, target.uid.clone()), now);
+            }
+        }
         self.trace.say(now, || {
             format!(
                 "   {}: {:?} ({mood:?}) {} tickets of p{pid}",
@@ -370,9 +375,9 @@ impl Sim {
         &mut self,
         pid: usize,
         life: u32,
+        delivery: DeliveryId,
         target: &patrol_core::effect::Target,
         ticket: &NoticeTicket,
-        known: bool,
         repeated: bool,
     ) {
         self.book.count("tellings taken");
@@ -387,7 +392,8 @@ impl Sim {
             event_id: ticket.event_id.clone(),
             state: ticket.state,
             rank: (ticket.episode, ticket.seq, ticket.n),
-            known,
+            delivery,
+            known: false,
             repeated,
         };
         if self.world.get(Kind::Ticket, &taken.place).is_none() {

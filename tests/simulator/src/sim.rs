@@ -373,6 +373,9 @@ impl Sim {
         self.trace
             .say(now, || format!("p{pid} <- {}", crate::trace::event(&event)));
         process.witness.tell(&event, now, clock.wall);
+        if let Event::Delivered(id, parts) = &event {
+            self.book.learn(pid, life, *id, parts, now);
+        }
         if let Some(engine) = &mut process.engine {
             let effects = engine.step(event, clock);
             self.emit(pid, life, effects);
@@ -440,6 +443,13 @@ impl Sim {
                 format!("p{pid} -> {}", crate::trace::effect(&effect))
             });
             invariants::on_emit(self, pid, &effect);
+            match &effect {
+                Effect::Send { id, .. } => {
+                    self.book.sends.insert((pid, life, *id), now);
+                }
+                Effect::CreateTicket { ticket, .. } => self.book.opened(ticket),
+                _ => {}
+            }
             let after = self.effect_delay();
             let effect = Rc::new(effect);
             self.plan(after, Occur::Dispatch { pid, life, effect });

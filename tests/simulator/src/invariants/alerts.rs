@@ -225,6 +225,10 @@ pub fn all_told(sim: &mut Sim) {
                     && t.state == ToldState::Firing
                     && (t.rank.0, t.rank.1) >= (status.episode.n, status.alert_seq)
             });
+            let parked = sim
+                .book
+                .parked
+                .contains_key(&(place.clone(), receiver.uid.clone()));
             // An edge of the last minutes may still be on its way.
             let young = sim
                 .failing_since
@@ -234,7 +238,7 @@ pub fn all_told(sim: &mut Sim) {
                     .episode
                     .breached_at
                     .is_some_and(|at| sim.wall().since(at).as_secs() < 360);
-            if !told && !young {
+            if !told && !young && !parked {
                 missed.push(format!(
                     "{name} was never told that {place} is open (episode {}, seq {})",
                     status.episode.n, status.alert_seq
@@ -278,6 +282,23 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             .get(place)
             .and_then(|high| high.deleted.or(high.forged))
             .is_some_and(|since| sim.book.upset_since(since.saturating_sub(1)));
+        // Who refused the content is asked again after an hour, longer than a run.
+        let parked = sim
+            .book
+            .parked
+            .contains_key(&(place.clone(), receiver.to_owned()));
+        // Whether it ended is not asked while its policy rests.
+        let resting = sim.book.policies.get(place).is_some_and(|name| {
+            !tickets.contains_key(place)
+                && sim
+                    .truth
+                    .policies()
+                    .get(name)
+                    .is_some_and(|p| p.spec.suspend || !sim.truth.is_compiled(name))
+        });
+        if parked || resting {
+            continue;
+        }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
         if !vanished && !unrecorded {
             out.push(format!("{name} was told that {place} fires (episode {episode}, seq {seq}) and never that it ended"));
@@ -319,7 +340,11 @@ pub fn at_end(sim: &mut Sim) {
                 .failing_since
                 .get(&place)
                 .is_none_or(|at| at + most > sim.now);
-            if !young && last.is_none_or(|at| at + most < sim.now) {
+            let parked = sim
+                .book
+                .parked
+                .contains_key(&(place.clone(), receiver.uid.clone()));
+            if !young && !parked && last.is_none_or(|at| at + most < sim.now) {
                 missed.push(format!(
                     "{name} was last reminded of {place} {:?} s ago, and wants to be every {repeat}",
                     last.map(|at| (sim.now - at) / 1000)

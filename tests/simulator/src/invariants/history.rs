@@ -75,6 +75,9 @@ fn went_back(before: &TicketStatus, after: &TicketStatus) -> Option<String> {
         .or_else(|| {
             before.alerts.iter().find_map(|old| {
                 match after.alerts.iter().find(|new| new.uid == old.uid) {
+                    // A receiver that was made anew takes the place of its namesake: the
+                    // list holds one record a name.
+                    None if after.alerts.iter().any(|new| new.receiver == old.receiver) => None,
                     None => Some(format!("what {} was told is forgotten", old.receiver)),
                     Some(new) if rank(new) < rank(old) => Some(format!(
                         "what {} was told goes back from {:?} to {:?}",
