@@ -85,13 +85,17 @@ impl Edge for ClusterEdge {
     }
 }
 
-struct LeaseFence(Fence);
+struct LeaseFence {
+    lease: Fence,
+    /// What a short lease can be sure of: asking for more would mean to never send.
+    most: Duration,
+}
 
 impl delivery::Fence for LeaseFence {
     fn may_send(&self, ahead: Duration) -> bool {
         // A lease is renewed long before a slow request ends; what must hold is that it
         // cannot run out unnoticed while this request is begun and answered as a rule.
-        self.0.certainly_leads(ahead / 3)
+        self.lease.certainly_leads((ahead / 3).min(self.most))
     }
 }
 
@@ -160,7 +164,10 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
             connection.reads.clone(),
             &args.namespace,
         ))),
-        Arc::new(LeaseFence(fence)),
+        Arc::new(LeaseFence {
+            lease: fence,
+            most: args.lease_duration.as_duration() / 3,
+        }),
         args.allow_loopback_receivers,
         denied_addresses(&connection),
         boot_clock::now,
