@@ -96,6 +96,8 @@ pub struct Patrol {
     /// Since when time runs evenly: the process started, took over, or its clock jumped.
     /// What was missed before is not overdue until there was a chance to do it.
     calm_since: Mono,
+    /// Since when this process leads, if it does.
+    led_since: Mono,
     closing: policies::Closing,
     /// When policies' statuses were last worked out.
     reported: Option<Mono>,
@@ -146,6 +148,7 @@ impl Patrol {
             leading: false,
             ticked: None,
             calm_since: Mono::default(),
+            led_since: Mono::default(),
             closing: policies::Closing::default(),
             reported: None,
             wake: Wake::default(),
@@ -224,6 +227,7 @@ impl Patrol {
         if leading && !self.leading {
             // What others wrote while we stood by is the truth; nothing of ours is pending.
             self.writes.clear();
+            self.led_since = now.mono;
             self.calm_since = now.mono;
             let pending: Vec<ObjectKey> = self
                 .tickets

@@ -301,6 +301,21 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     merged
 }
 
+/// What a new leader makes of a state that the old one wrote just before: the further one
+/// stays, and nothing that was told is forgotten.
+fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
+    let stored = believed(ticket, now);
+    let state = |s: &TicketStatus| (s.episode.n, s.alert_seq, s.phase == Phase::Resolved);
+    let mut merged = if state(&stored) > state(ours) {
+        stored.clone()
+    } else {
+        ours.clone()
+    };
+    ledger::join(&mut merged.alerts, &stored.alerts);
+    ledger::join(&mut merged.alerts, &ours.alerts);
+    merged
+}
+
 fn created_at(ticket: &Ticket) -> Option<Time> {
     let created = ticket.metadata.creation_timestamp.as_ref();
     created.map(patrol_api::condition::from_meta_time)

@@ -12,8 +12,10 @@ use crate::ticket::ledger;
 /// A receiver refused one ticket's content: it is tried again after this time, and the
 /// others flow meanwhile.
 const PARK: Span = Span::hours(1);
-/// A delivery has so much more time for each ticket: its parts go one after the other.
-const PER_TICKET: Span = Span::millis(250);
+/// A delivery goes in parts, one after the other, each with its own deadline: at worst as
+/// many as it has tickets, and in practice never so many that they take longer than this.
+const PER_PART: Span = Span::seconds(15);
+const ALL_PARTS: Span = Span::minutes(10);
 /// For so long a late answer is still recorded.
 const LATE: Span = Span::hours(1);
 
@@ -95,7 +97,7 @@ impl Patrol {
         for (name, state) in &mut self.receivers {
             for flight in state.flights.values_mut().filter(|f| !f.lost) {
                 let tickets = u64::try_from(flight.tellings.len()).unwrap_or(u64::MAX);
-                let most = lost_after.plus(PER_TICKET.times(tickets));
+                let most = lost_after.plus(PER_PART.times(tickets).min(ALL_PARTS));
                 if now.mono >= flight.since.plus(most) {
                     // The outcome is unknown: what it told is due again, with the same ids.
                     flight.lost = true;

@@ -15,7 +15,7 @@ impl Patrol {
     /// Who is told about a ticket.
     pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
         if status.phase == Phase::Resolved {
-            return self.told_routes(status);
+            return self.told_routes(&ticket.spec.finding.policy, status);
         }
         let finding = &ticket.spec.finding;
         if finding.policy == COVERAGE_POLICY {
@@ -62,9 +62,13 @@ impl Patrol {
         })
     }
 
-    /// Whoever was told that it fires is told that it ended, routed or not.
-    fn told_routes(&self, status: &TicketStatus) -> Vec<Route> {
-        let alerts = Alerts::default();
+    /// Whoever was told that it fires is told that it ended, routed or not; at the pace of
+    /// the policy while there is one.
+    fn told_routes(&self, policy: &str, status: &TicketStatus) -> Vec<Route> {
+        let alerts = self
+            .policies
+            .get(policy)
+            .map_or_else(Alerts::default, |p| p.object.spec.alerts.clone());
         self.receivers
             .iter()
             .filter(|(_, state)| {

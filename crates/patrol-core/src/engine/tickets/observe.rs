@@ -1,16 +1,21 @@
 //! What the watch says of tickets, and what other hands did to them.
 
 use patrol_api::ticket::Ticket;
+use patrol_api::time::Span;
 use patrol_api::words::{Phase, ToldState};
 
 use super::super::evaluate::Known;
 use super::super::{Keys, Patrol};
-use super::{believed, is_old_news, is_told_firing, reconcile};
+use super::{believed, is_old_news, is_told_firing, reconcile, succeed};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
 use crate::ticket::life::{self, Assessment};
+
+/// Writes of the process that led before arrive within this time: their deadline is far
+/// shorter.
+const LAST_WORDS: Span = Span::seconds(60);
 
 impl Patrol {
     pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, ticket: Ticket, now: Now) {
@@ -29,6 +34,10 @@ impl Patrol {
         held.foreign = false;
         match &held.object {
             _ if !leading => held.status = believed(&ticket, now.wall),
+            // The last words of the process that led before: what it told, it told.
+            Some(_) if now.mono < self.led_since.plus(LAST_WORDS) => {
+                held.status = succeed(&held.status, &ticket, now.wall);
+            }
             // One more edition of what is known: the status is ours, whatever it says.
             Some(_) => {
                 let edited =
