@@ -1,0 +1,149 @@
+//! Two replicas: one leads, the other is ready; a leader that was away knows that it may
+//! have been replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use patrol_e2e::control_plane::{ADMIN, ControlPlane};
+use patrol_e2e::installed::{self, SOON, Stage};
+use patrol_e2e::operator::{Builder, Process};
+use patrol_e2e::{Error, Result, wait_until};
+
+/// A hand-over in good order needs no lease to run out: well below this.
+const LEASE: &str = "6s";
+/// How long the old leader stands still.
+const STILL: Duration = Duration::from_secs(12);
+
+fn replica(plane: &ControlPlane, identity: &str) -> Result<Builder> {
+    Ok(installed::operator(plane, identity)?.args([
+        "--lease-duration",
+        LEASE,
+        "--renew-deadline",
+        "4s",
+        "--retry-period",
+        "500ms",
+    ]))
+}
+
+fn holder(plane: &ControlPlane) -> Result<String> {
+    let path = "/apis/coordination.k8s.io/v1/namespaces/kube-patrol/leases/kube-patrol";
+    let lease = plane.request(ADMIN, "GET", path, None)?.success()?;
+    Ok(lease["spec"]["holderIdentity"]
+        .as_str()
+        .unwrap_or("")
+        .to_owned())
+}
+
+fn wait_for_holder(plane: &ControlPlane, wanted: &str) -> Result<()> {
+    wait_until(SOON, &format!("{wanted} to lead"), || {
+        match holder(plane)? {
+            now if now == wanted => Ok(()),
+            now => Err(Error::failed(format!("{now:?} leads"))),
+        }
+    })
+}
+
+/// A gap on a new pod is ticketed and told.
+fn works(stage: &Stage, pod: &str) -> Result<()> {
+    installed::create_pod(&stage.plane, &installed::pod("shop", pod, false))?;
+    installed::ticket_line(&stage.plane, &format!("sidecar-missing Pod/{pod} Open"))?;
+    stage
+        .receiver
+        .wait_for_event(SOON, pod, |e| e.subject.name == pod && e.state == "Firing")?;
+    Ok(())
+}
+
+/// No obligation under two ids, no pod with two tickets.
+fn consistent(stage: &Stage) -> Result<()> {
+    let mut ids: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for e in stage.receiver.events()? {
+        ids.entry((e.ticket.uid, e.state, e.episode, e.seq, e.n))
+            .or_default()
+            .insert(e.event_id);
+    }
+    let double: Vec<_> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(double.is_empty(), "{double:?}");
+    let tickets = installed::tickets_of(&stage.plane, "sidecar-missing")?;
+    let subjects: BTreeSet<_> = tickets.iter().map(installed::line).collect();
+    assert_eq!(subjects.len(), tickets.len(), "{subjects:?}");
+    Ok(())
+}
+
+/// How often the log says that it leads.
+fn began_to_lead(process: &Process) -> Result<usize> {
+    Ok(process.stderr()?.matches("\"message\":\"leading\"").count())
+}
+
+#[test]
+fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Result<()> {
+    let Some(stage) = Stage::bare("leader_stood_still")? else {
+        return Ok(());
+    };
+    let plane = &stage.plane;
+    plane.apply(&installed::policy("production").to_string())?;
+    let mut one = replica(plane, "one")?.spawn()?;
+    wait_for_holder(plane, "one")?;
+    let mut two = replica(plane, "two")?.spawn()?;
+    works(&stage, "first")?;
+    assert_eq!(began_to_lead(&two)?, 0);
+
+    // Gaps that both want to tell: the old leader is stopped in the middle of them.
+    for n in 0..10 {
+        let name = format!("burst-{n}");
+        installed::create_pod(plane, &installed::pod("shop", &name, false))?;
+    }
+    one.pause()?;
+    let stopped = Instant::now();
+    wait_for_holder(plane, "two")?;
+    works(&stage, "second")?;
+    for n in 0..10 {
+        let name = format!("burst-{n}");
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Open"))?;
+        stage.receiver.wait_for_event(SOON, &name, |e| {
+            e.subject.name == name && e.state == "Firing"
+        })?;
+    }
+    wait_until(SOON, "the pause to be longer than the lease", || {
+        (stopped.elapsed() > STILL).then_some(())
+    })?;
+    one.resume()?;
+    works(&stage, "third")?;
+    installed::patrols(plane, "production", 1)?;
+    assert_eq!(holder(plane)?, "two");
+    assert_eq!(began_to_lead(&one)?, 1, "the old leader led again");
+    consistent(&stage)?;
+
+    // It is a warm standby now, and takes over at once from one that goes in order.
+    let asked = Instant::now();
+    let end = two.terminate(Duration::from_secs(10))?;
+    assert_eq!(end.code(), Some(0), "{}", two.stderr()?);
+    wait_for_holder(plane, "one")?;
+    eprintln!("handed over after {:?}", asked.elapsed());
+    works(&stage, "fourth")?;
+    consistent(&stage)?;
+    one.check_alive()
+}
+
+#[test]
+fn a_leader_that_is_told_to_end_hands_over_before_its_lease_runs_out() -> Result<()> {
+    let Some(stage) = Stage::bare("hand_over")? else {
+        return Ok(());
+    };
+    let plane = &stage.plane;
+    plane.apply(&installed::policy("production").to_string())?;
+    // The default lease of 15 s is held to its end by nobody: the next one leads long
+    // before.
+    let mut one = installed::operator(plane, "one")?.spawn()?;
+    wait_for_holder(plane, "one")?;
+    let mut two = installed::operator(plane, "two")?.spawn()?;
+    works(&stage, "first")?;
+    let end = one.terminate(Duration::from_secs(10))?;
+    assert_eq!(end.code(), Some(0), "{}", one.stderr()?);
+    let released = Instant::now();
+    wait_for_holder(plane, "two")?;
+    let took = released.elapsed();
+    assert!(took < Duration::from_secs(10), "handed over after {took:?}");
+    works(&stage, "second")?;
+    consistent(&stage)?;
+    two.check_alive()
+}
