@@ -1,6 +1,11 @@
 //! Two replicas: one leads, the other is ready; a leader that was away knows that it may
 //! have been replaced.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a field that a JSON value does not have reads as null, it does not panic"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

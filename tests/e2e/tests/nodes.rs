@@ -1,6 +1,11 @@
 //! Fifty nodes and an agent that misses some of them, each for its own reason, as real
 //! controllers and a real scheduler make it.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a field that a JSON value does not have reads as null, it does not panic"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_e2e::control_plane::{ADMIN, ControlPlane, KWOK_NODE};

@@ -1,6 +1,11 @@
 //! Objects that people and other controllers touch: bad ones, forged ones, deleted ones,
 //! too many of them.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a field that a JSON value does not have reads as null, it does not panic"
+)]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;

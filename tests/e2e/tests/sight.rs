@@ -1,6 +1,11 @@
 //! Losing sight on a real API server: what cannot be seen is neither resolved nor held
 //! right, and it is said loudly.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a field that a JSON value does not have reads as null, it does not panic"
+)]
+
 use patrol_e2e::installed::{self, SOON, Stage};
 use patrol_e2e::{Error, Result, wait_until};
 
