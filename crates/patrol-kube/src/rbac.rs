@@ -70,28 +70,26 @@ pub fn rights(kinds: impl IntoIterator<Item = Kind>) -> Rights {
         rule(
             "a policy is held back while closings are owed",
             OURS,
-            &["patrolpolicies", "patrolpolicies/finalizers"],
-            &["patch", "update"],
+            &["patrolpolicies"],
+            &["patch"],
         ),
         rule(
             "policies and receivers are reported on",
             OURS,
             &["alertreceivers/status", "patrolpolicies/status"],
-            &["patch", "update"],
+            &["update"],
         ),
         rule(
             "tickets are the record",
             OURS,
             &["tickets"],
-            &[
-                "create", "delete", "get", "list", "patch", "update", "watch",
-            ],
+            &["create", "delete", "get", "list", "patch", "watch"],
         ),
         rule(
             "tickets are reported on",
             OURS,
             &["tickets/status"],
-            &["patch", "update"],
+            &["update"],
         ),
         rule(
             "each patrol asks whether its kinds are readable",
