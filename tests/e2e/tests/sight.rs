@@ -6,18 +6,19 @@
     reason = "a field that a JSON value does not have reads as null, it does not panic"
 )]
 
+use patrol_e2e::control_plane::ADMIN;
 use patrol_e2e::installed::{self, SOON, Stage};
 use patrol_e2e::{Error, Result, wait_until};
+use serde_json::{Value, json};
 
-/// The blind spot of the pods and its phase.
-fn blind_spot(stage: &Stage, phase: &str) -> Result<()> {
-    let what = format!("kind-unreadable of pods {phase}");
+/// The blind spot of a resource and its phase.
+fn blind_spot(stage: &Stage, resource: &str, phase: &str) -> Result<Value> {
+    let what = format!("kind-unreadable of {resource} {phase}");
     installed::ticket(&stage.plane, &what, |t| {
         t["spec"]["finding"]["check"] == "kind-unreadable"
-            && t["spec"]["finding"]["subject"]["name"] == "pods"
+            && t["spec"]["finding"]["subject"]["name"] == resource
             && t["status"]["phase"] == phase
     })
-    .map(drop)
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> 
     assert_eq!(covered["reason"], "AccessDenied", "{covered}");
     let message = covered["message"].as_str().unwrap_or("");
     assert!(message.contains("pods"), "{covered}");
-    blind_spot(&stage, "Open")?;
+    blind_spot(&stage, "pods", "Open")?;
     receiver.wait_for_event(SOON, "the blind spot to be told", |e| {
         e.check == "kind-unreadable" && e.state == "Firing"
     })?;
@@ -74,7 +75,7 @@ fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> 
     }
     installed::condition(plane, "production", "Covered", "True")?;
     installed::condition(plane, "production", "Compliant", "True")?;
-    blind_spot(&stage, "Resolved")?;
+    blind_spot(&stage, "pods", "Resolved")?;
     // All kinds were out of sight while the API server was away: that may be ticketed,
     // and ends too.
     let left = wait_until(SOON, "every ticket to be resolved", || {
@@ -95,5 +96,70 @@ fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> 
     for gap in gaps {
         assert_eq!(gap["status"]["episode"]["n"], 1, "{gap}");
     }
+    operator.check_alive()
+}
+
+/// A kind that others define, without a schema: the API server takes anything.
+const SIDECAR_SETS: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: sidecarsets.apps.kruise.io}
+spec:
+  group: apps.kruise.io
+  scope: Cluster
+  names: {kind: SidecarSet, plural: sidecarsets, singular: sidecarset, listKind: SidecarSetList}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#;
+
+fn sidecar_set(name: &str, containers: &Value) -> String {
+    json!({
+        "apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "containers": containers}
+    })
+    .to_string()
+}
+
+#[test]
+fn one_object_that_cannot_be_read_is_a_blind_spot_and_the_rest_goes_on() -> Result<()> {
+    let Some(stage) = Stage::bare("undecodable")? else {
+        return Ok(());
+    };
+    let plane = &stage.plane;
+    plane.apply(SIDECAR_SETS)?;
+    let served = "crd/sidecarsets.apps.kruise.io";
+    plane
+        .kubectl(
+            ADMIN,
+            [
+                "wait",
+                "--for=condition=Established",
+                served,
+                "--timeout=30s",
+            ],
+        )?
+        .success()?;
+    let good = json!([{"name": "aegis", "image": "registry.example.com/security/aegis:3"}]);
+    wait_until(SOON, "SidecarSets to be served", || {
+        plane.apply(&sidecar_set("good", &good))
+    })?;
+    plane.apply(&sidecar_set("broken", &json!("not a list")))?;
+    plane.apply(&installed::policy("production").to_string())?;
+    let mut operator = installed::operator(plane, "one")?.spawn()?;
+
+    let spot = blind_spot(&stage, "sidecarsets", "Open")?;
+    assert_eq!(
+        spot["status"]["evidence"]["reasons"][0], "undecodable",
+        "{spot}"
+    );
+    // Sight of everything else is as good as before, of what comes later too.
+    installed::create_pod(plane, &installed::pod("shop", "web", false))?;
+    installed::ticket_line(plane, "sidecar-missing Pod/web Open")?;
+    plane.apply(&sidecar_set("broken", &good))?;
+    blind_spot(&stage, "sidecarsets", "Resolved")?;
     operator.check_alive()
 }
