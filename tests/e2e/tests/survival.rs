@@ -1,0 +1,267 @@
+//! Killed at any instant, the operator loses nothing and tells nothing under two ids:
+//! tickets, ledger and receiver are compared after many SIGKILLs.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a field that a JSON value does not have reads as null, it does not panic"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use patrol_e2e::installed::{self, Stage};
+use patrol_e2e::receiver::Event;
+use patrol_e2e::{Context, Error, Result, wait_until};
+use serde_json::{Value, json};
+
+/// How often the operator is killed, about 5 minutes; `KUBE_PATROL_KILLS=40` takes one.
+const KILLS: u64 = 200;
+/// Pods that open, mend and reopen gaps meanwhile.
+const PODS: usize = 40;
+/// The longest life between two kills, in milliseconds. The first words of a life come after about a
+/// tenth of a second, the first writes after some tenths more.
+const LONGEST_LIFE_MS: u64 = 2500;
+/// After the last kill everything owed has to arrive.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// xorshift64*: the same instants for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
+fn number(name: &str, default: u64) -> Result<u64> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().context(format!("{name}={text}")),
+        Err(_) => Ok(default),
+    }
+}
+
+fn name(index: usize) -> String {
+    format!("web-{index}")
+}
+
+/// The obligation that an event answers.
+type Obligation = (String, String, u64, u64, u64);
+
+fn obligation(event: &Event) -> Obligation {
+    let (uid, state) = (event.ticket.uid.clone(), event.state.clone());
+    (uid, state, event.episode, event.seq, event.n)
+}
+
+#[test]
+fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<()> {
+    let Some(stage) = Stage::bare("killed_at_any_instant")? else {
+        return Ok(());
+    };
+    let (plane, receiver) = (&stage.plane, &stage.receiver);
+    let kills = number("KUBE_PATROL_KILLS", KILLS)?;
+    let seed = number("KUBE_PATROL_SEED", 1)?;
+    eprintln!("{kills} kills, KUBE_PATROL_SEED={seed}");
+    let mut random = Random(seed.max(1));
+    plane.apply(&installed::policy("production").to_string())?;
+    let builder = installed::operator(plane, "one")?.args([
+        "--lease-duration",
+        "3s",
+        "--renew-deadline",
+        "2s",
+        "--retry-period",
+        "500ms",
+    ]);
+
+    // The first pods open before the first kill, the last after some; each gap is mended
+    // after half of the kills, and some come back.
+    let mut steps: Vec<(u64, usize, Option<bool>)> = Vec::new();
+    for index in 0..PODS {
+        let at = random.below(kills / 2 + 1);
+        steps.push((at, index, None));
+        let mended = at + 1 + random.below(kills / 4 + 1);
+        steps.push((mended, index, Some(true)));
+        if index % 4 == 0 {
+            let again = mended + 1 + random.below(kills / 8 + 1);
+            steps.push((again, index, Some(false)));
+        }
+    }
+    steps.sort_unstable();
+    let mut steps = steps.into_iter().peekable();
+    let started = Instant::now();
+    for kill in 0..kills {
+        let mut operator = builder.spawn()?;
+        while let Some((_, index, sidecar)) = steps.next_if(|(at, _, _)| *at <= kill) {
+            match sidecar {
+                None => installed::create_pod(plane, &installed::pod("shop", &name(index), false))?,
+                Some(with) => installed::replace_pod(plane, "shop", &name(index), with)?,
+            }
+        }
+        // The instant is random by design; nothing is expected to have happened by then.
+        let life = Duration::from_millis(random.below(LONGEST_LIFE_MS));
+        let end = operator.wait(life);
+        assert!(end.is_err(), "it ended by itself: {}", operator.stderr()?);
+        operator.kill()?;
+    }
+    eprintln!("{kills} kills in {:?}", started.elapsed());
+
+    // Whatever is left of the script, then every gap is mended, seen by one that lives.
+    let mut operator = builder.spawn()?;
+    for (_, index, sidecar) in steps {
+        match sidecar {
+            None => installed::create_pod(plane, &installed::pod("shop", &name(index), false))?,
+            Some(with) => installed::replace_pod(plane, "shop", &name(index), with)?,
+        }
+    }
+    wait_for_owed_closings(&stage)?;
+    // A gap that came and went within one life of the operator need not be seen: open
+    // each once more so that every pod has had its ticket.
+    for index in 0..PODS {
+        installed::replace_pod(plane, "shop", &name(index), false)?;
+    }
+    wait_phases(&stage, "Open")?;
+    for index in 0..PODS {
+        installed::replace_pod(plane, "shop", &name(index), true)?;
+    }
+    let tickets = wait_phases(&stage, "Resolved")?;
+    operator.check_alive()?;
+
+    judge(&stage, &tickets)?;
+    let requests = receiver.requests().len();
+    eprintln!("{requests} requests, {:?} in all", started.elapsed());
+    Ok(())
+}
+
+/// Waits until there is exactly one ticket for each pod, in this phase, with nothing
+/// more to tell.
+fn wait_phases(stage: &Stage, phase: &str) -> Result<BTreeMap<String, Value>> {
+    wait_until(SETTLE, &format!("every ticket {phase} and told"), || {
+        let mut found = BTreeMap::new();
+        for ticket in installed::tickets_of(&stage.plane, "sidecar-missing")? {
+            let pod = ticket["spec"]["finding"]["subject"]["name"].clone();
+            let pod = pod.as_str().unwrap_or("").to_owned();
+            if let Some(other) = found.insert(pod, ticket) {
+                return Err(Error::failed(format!("two tickets of one pod: {other}")));
+            }
+        }
+        let missing: Vec<_> = (0..PODS)
+            .map(name)
+            .filter(|n| !found.contains_key(n))
+            .collect();
+        let late: Vec<_> = found
+            .values()
+            .filter(|t| t["status"]["phase"] != phase || !is_told(stage, t, phase))
+            .map(|t| format!("{} {}", installed::line(t), t["status"]))
+            .take(2)
+            .collect();
+        match missing.is_empty() && late.is_empty() {
+            true => Ok(found),
+            false => Err(Error::failed(format!(
+                "without: {missing:?}; not yet: {late:?}"
+            ))),
+        }
+    })
+}
+
+/// Waits until whoever was told of a gap that is gone by now has been told so, also where
+/// a kill came between the telling and the record of it.
+fn wait_for_owed_closings(stage: &Stage) -> Result<()> {
+    wait_until(SETTLE, "every end that is owed", || {
+        let events = stage.receiver.events()?;
+        let tickets = installed::tickets_of(&stage.plane, "sidecar-missing")?;
+        let owed: Vec<_> = tickets
+            .iter()
+            .filter(|t| t["status"]["phase"] != "Open")
+            .filter_map(|t| {
+                let last = events
+                    .iter()
+                    .filter(|e| e.accepted && t["metadata"]["uid"] == e.ticket.uid.as_str())
+                    .max_by_key(|e| (e.episode, e.state == "Closed"))?;
+                (last.state != "Closed").then(|| format!("{} {}", installed::line(t), t["status"]))
+            })
+            .collect();
+        match owed.as_slice() {
+            [] => Ok(()),
+            [first, ..] => Err(Error::failed(format!("{} owed: {first}", owed.len()))),
+        }
+    })
+}
+
+/// Whether the present episode of the ticket has been told in the state of its phase.
+fn is_told(stage: &Stage, ticket: &Value, phase: &str) -> bool {
+    let state = if phase == "Open" { "Firing" } else { "Closed" };
+    let (uid, episode) = (
+        &ticket["metadata"]["uid"],
+        &ticket["status"]["episode"]["n"],
+    );
+    stage.receiver.events().is_ok_and(|events| {
+        events.iter().any(|e| {
+            e.accepted && *uid == *e.ticket.uid && *episode == json!(e.episode) && e.state == state
+        })
+    })
+}
+
+fn judge(stage: &Stage, tickets: &BTreeMap<String, Value>) -> Result<()> {
+    let events: Vec<Event> = stage.receiver.events()?;
+    let mut ids: BTreeMap<Obligation, BTreeSet<String>> = BTreeMap::new();
+    let mut obligations: BTreeMap<String, BTreeSet<Obligation>> = BTreeMap::new();
+    for event in events.iter().filter(|e| e.check == "sidecar-missing") {
+        let obligation = obligation(event);
+        ids.entry(obligation.clone())
+            .or_default()
+            .insert(event.event_id.clone());
+        obligations
+            .entry(event.event_id.clone())
+            .or_default()
+            .insert(obligation);
+    }
+    for (obligation, ids) in &ids {
+        assert_eq!(
+            ids.len(),
+            1,
+            "one obligation under two ids: {obligation:?}: {ids:?}"
+        );
+    }
+    for (id, obligations) in &obligations {
+        assert_eq!(
+            obligations.len(),
+            1,
+            "one id for two obligations: {id}: {obligations:?}"
+        );
+    }
+    let uids: BTreeSet<&str> = tickets
+        .values()
+        .filter_map(|t| t["metadata"]["uid"].as_str())
+        .collect();
+    for event in events.iter().filter(|e| e.check == "sidecar-missing") {
+        assert!(
+            uids.contains(event.ticket.uid.as_str()),
+            "a ticket that is not there: {event:?}"
+        );
+    }
+    for ticket in tickets.values() {
+        let uid = ticket["metadata"]["uid"].as_str().unwrap_or("");
+        let told = |state: &str, episode: u64| {
+            events.iter().any(|e| {
+                e.accepted && e.ticket.uid == uid && e.state == state && e.episode == episode
+            })
+        };
+        let episodes = ticket["status"]["episode"]["n"].as_u64().unwrap_or(0);
+        assert!(episodes >= 1, "{ticket}");
+        for episode in 1..=episodes {
+            // What was never told needs no end, and a reopening says more than the end
+            // that it overtakes.
+            assert!(
+                told("Firing", episode) || !told("Closed", episode),
+                "episode {episode} was closed and never opened: {ticket}"
+            );
+        }
+        assert!(
+            told("Firing", episodes) && told("Closed", episodes),
+            "{ticket}"
+        );
+    }
+    Ok(())
+}
