@@ -21,6 +21,8 @@ const PODS: usize = 40;
 /// The longest life between two kills, in milliseconds. The first words of a life come after about a
 /// tenth of a second, the first writes after some tenths more.
 const LONGEST_LIFE_MS: u64 = 2500;
+/// How long after a request an aimed kill comes at most, in milliseconds.
+const AIM_MS: u64 = 40;
 /// After the last kill everything owed has to arrive.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -91,6 +93,7 @@ fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<
     steps.sort_unstable();
     let mut steps = steps.into_iter().peekable();
     let started = Instant::now();
+    let mut aimed = 0;
     for kill in 0..kills {
         let mut operator = builder.spawn()?;
         while let Some((_, index, sidecar)) = steps.next_if(|(at, _, _)| *at <= kill) {
@@ -100,12 +103,26 @@ fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<
             }
         }
         // The instant is random by design; nothing is expected to have happened by then.
-        let life = Duration::from_millis(random.below(LONGEST_LIFE_MS));
+        let mut life = Duration::from_millis(random.below(LONGEST_LIFE_MS));
+        let before = receiver.requests().len();
+        if kill % 2 == 1
+            && receiver
+                .wait_for(life, "a request", |all| (all.len() > before).then_some(()))
+                .is_ok()
+        {
+            // Half of them aim at what lies between a telling and its record.
+            life = Duration::from_millis(random.below(AIM_MS));
+            aimed += 1;
+        }
         let end = operator.wait(life);
         assert!(end.is_err(), "it ended by itself: {}", operator.stderr()?);
         operator.kill()?;
     }
-    eprintln!("{kills} kills in {:?}", started.elapsed());
+    let repeated = repeated(&stage)?;
+    eprintln!(
+        "{kills} kills in {:?}, {aimed} right after a request; {repeated} events told again",
+        started.elapsed()
+    );
 
     // Whatever is left of the script, then every gap is mended, seen by one that lives.
     let mut operator = builder.spawn()?;
@@ -132,6 +149,15 @@ fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<
     let requests = receiver.requests().len();
     eprintln!("{requests} requests, {:?} in all", started.elapsed());
     Ok(())
+}
+
+/// How many events came in more than one request: each was killed before its record.
+fn repeated(stage: &Stage) -> Result<usize> {
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for event in stage.receiver.events()? {
+        *times.entry(event.event_id).or_default() += 1;
+    }
+    Ok(times.values().filter(|times| **times > 1).count())
 }
 
 /// Waits until there is exactly one ticket for each pod, in this phase, with nothing
