@@ -192,6 +192,7 @@ impl Patrol {
         self.evaluate(now);
         self.finish_patrols(now);
         if self.can_act() {
+            self.doubt_predecessor();
             self.settle_tickets(now);
             self.send_due(now);
         }
@@ -246,6 +247,7 @@ impl Patrol {
             self.adopt_receivers();
             self.adopt_policies();
             self.routes_changed();
+            self.agenda.succeed();
         }
         self.leading = leading;
     }

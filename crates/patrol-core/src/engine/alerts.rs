@@ -9,6 +9,7 @@ mod answer;
 mod compose;
 mod routes;
 mod send;
+mod unsure;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,10 @@ pub(super) struct Agenda {
     last_sent: BTreeMap<GroupId, (Time, Mono)>,
     /// Routes changed: plan everything again.
     stale: bool,
+    /// Tellings that may have been taken.
+    unsure: unsure::Unsure,
+    /// Another process may have led before, and told what it did not write down.
+    succeeded: bool,
 }
 
 /// What one receiver is owed.
@@ -115,6 +120,19 @@ impl Agenda {
         if let Some(lane) = self.lanes.get_mut(receiver) {
             lane.look_at = Some(now);
         }
+    }
+}
+
+impl Agenda {
+    /// Leadership begins.
+    pub fn succeed(&mut self) {
+        self.unsure.clear();
+        self.succeeded = true;
+    }
+
+    /// A ticket is forgotten.
+    pub fn forget(&mut self, key: &ObjectKey) {
+        self.unsure.remove(key);
     }
 }
 

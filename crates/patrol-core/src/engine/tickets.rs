@@ -38,6 +38,8 @@ pub(super) struct Tickets {
     timers: BTreeSet<(Time, ObjectKey)>,
     /// Mentioned by the list under way.
     listed: Option<Keys>,
+    /// UIDs that the server said are gone, and when: a watch may still speak of them.
+    buried: BTreeMap<String, Mono>,
 }
 
 /// The writes a ticket can need.
@@ -227,6 +229,21 @@ impl Tickets {
             ledger::heal_clock(&mut held.status, now);
         }
         self.touch_all();
+    }
+
+    fn is_buried(&self, ticket: &Ticket) -> bool {
+        let uid = ticket.metadata.uid.as_deref();
+        uid.is_some_and(|uid| self.buried.contains_key(uid))
+    }
+
+    fn bury(&mut self, key: &ObjectKey, now: Now) {
+        const FOR: Span = Span::minutes(10);
+        if self.buried.len().is_power_of_two() {
+            self.buried.retain(|_, at| now.mono < at.plus(FOR)); // seldom: it walks them all
+        }
+        if let Some(uid) = self.object(key).and_then(|t| t.metadata.uid.clone()) {
+            self.buried.insert(uid, now.mono);
+        }
     }
 
     fn set_timer(&mut self, key: &ObjectKey, at: Option<Time>) {

@@ -48,6 +48,7 @@ impl Patrol {
             if part.class == DeliveryClass::Accepted {
                 self.accepted(&name, &flight, &part, now);
             }
+            self.doubt_part(&name, &flight, &part);
             let Some(state) = self.receivers.get_mut(&name) else {
                 continue;
             };

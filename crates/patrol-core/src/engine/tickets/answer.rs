@@ -40,6 +40,7 @@ impl Patrol {
                 if held.object.is_none() {
                     held.back_off(5, now); // the kind itself is not there
                 }
+                self.tickets.bury(key, now);
                 self.ticket_gone(key, now);
             }
             WriteResult::Refused(refusal) => {
@@ -128,6 +129,7 @@ impl Patrol {
     }
 
     fn ticket_deleted(&mut self, key: &ObjectKey, now: Now) {
+        self.tickets.bury(key, now);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
         };

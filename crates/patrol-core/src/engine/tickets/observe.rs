@@ -23,6 +23,9 @@ impl Patrol {
             listed.insert(key.clone());
         }
         let leading = self.leading;
+        if self.tickets.is_buried(&ticket) {
+            return; // a late word of an object that is known to be gone
+        }
         let held = self.tickets.held.entry(key.clone()).or_default();
         // Whatever was to be read is known now, news or not.
         held.unread = false;
@@ -32,6 +35,8 @@ impl Patrol {
             return;
         }
         held.foreign = false;
+        let edge = (held.status.episode.n, held.status.alert_seq);
+        let was_ours = held.object.is_some() || held.writing;
         match &held.object {
             _ if !leading => held.status = believed(&ticket, now.wall),
             // The last words of the process that led before: what it told, it told.
@@ -50,9 +55,14 @@ impl Patrol {
             None if held.writing => {} // most likely ours; the answer tells
             None => held.status = reconcile(&held.status, &ticket, now.wall),
         }
+        // An edge of another process may have been told by it.
+        let news = !was_ours || (held.status.episode.n, held.status.alert_seq) != edge;
         held.object = Some(Box::new(ticket));
         held.last = None;
         self.register(&key, now);
+        if leading && news && now.mono < self.led_since.plus(LAST_WORDS) {
+            self.doubt_untold(&key);
+        }
     }
 
     /// Makes sure that a ticket's subject is judged, and its owed messages are planned.
@@ -87,6 +97,7 @@ impl Patrol {
     }
 
     pub(in crate::engine) fn ticket_gone(&mut self, key: &ObjectKey, now: Now) {
+        let unsure = self.is_unsure(key);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
         };
@@ -98,12 +109,14 @@ impl Patrol {
             self.leave_ceiling(key);
             self.tickets.drop(key);
         } else {
-            if held.status.phase != Phase::Resolved {
+            let open = held.status.phase != Phase::Resolved;
+            if open {
                 self.counters.tickets_deleted_open += 1;
                 let (at, open) = (now.wall, Phase::Open);
                 life::push_history(&mut held.status, Some(open), open, "Recreated", at);
             }
-            held.last = Some(object).filter(|_| is_told_firing(&held.status));
+            let owed = open || unsure || is_told_firing(&held.status);
+            held.last = Some(object).filter(|_| owed);
         }
         if let Some(unit) = self.evaluation.known.get(key).map(|k| k.unit.clone()) {
             self.mark(unit);
@@ -140,11 +153,12 @@ impl Patrol {
     pub(super) fn owes_end(&self, key: &ObjectKey) -> bool {
         self.tickets.held.get(key).is_some_and(|held| {
             held.last.is_some()
-                && held
-                    .status
-                    .alerts
-                    .iter()
-                    .any(|r| r.state == ToldState::Firing && self.knows_receiver(&r.uid))
+                && (self.is_unsure(key)
+                    || held
+                        .status
+                        .alerts
+                        .iter()
+                        .any(|r| r.state == ToldState::Firing && self.knows_receiver(&r.uid)))
         })
     }
 }

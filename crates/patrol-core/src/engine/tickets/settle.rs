@@ -90,6 +90,7 @@ impl Patrol {
     pub(in crate::engine) fn drop_ticket(&mut self, key: &ObjectKey) {
         self.overflow_left(key);
         self.leave_ceiling(key);
+        self.agenda.forget(key);
         self.tickets.drop(key);
     }
 
@@ -100,11 +101,19 @@ impl Patrol {
                 self.open_ticket(key, known, now);
                 true
             }
-            // Unknown is not absent: neither opened nor forgotten.
+            // Unknown is not absent: nothing new is opened, nothing is forgotten, and what
+            // was open when someone deleted it is open still.
             Assessment::Unknown(_) | Assessment::Hold => {
                 if let Some(held) = self.tickets.held.get_mut(key) {
-                    held.wanted = false;
+                    let was_open = held.last.is_some() && held.status.phase != Phase::Resolved;
+                    held.wanted = was_open && known.enforced;
                     held.clean_since = None;
+                    if held.wanted {
+                        let severity = held.status.severity.unwrap_or(Severity::Medium);
+                        self.tickets
+                            .queue
+                            .insert((Reverse(severity), key.clone()));
+                    }
                 }
                 true
             }
@@ -167,6 +176,9 @@ impl Patrol {
             now.wall,
         );
         let ended = held.status.episode.resolved_at;
+        if change.transition == Some("Resolved") {
+            self.count_unsure_as_told(key, now);
+        }
         let until = ended.map(|at| at.plus(LAST_WORDS));
         if until.is_some_and(|until| until <= now.wall) {
             return false;
@@ -191,6 +203,10 @@ impl Patrol {
             return;
         }
         let before = held.status.severity;
+        let bootstrap = object
+            .status
+            .is_none()
+            .then(|| bootstrap_at(object, within, now.wall));
         let change = life::advance(
             &mut held.status,
             &mut held.clean_since,
@@ -198,14 +214,18 @@ impl Patrol {
             &rules,
             now.wall,
         );
+        if change.transition == Some("Resolved") {
+            self.count_unsure_as_told(key, now);
+        }
+        let Some(held) = self.tickets.held.get(key) else {
+            return;
+        };
         let open = held.status.phase != Phase::Resolved;
         let mut look_again = change.look_again;
         if !open {
             look_again = held.status.episode.resolved_at.map(|at| at.plus(retention));
         }
-        if object.status.is_none() {
-            look_again = earlier(look_again, Some(bootstrap_at(object, within, now.wall)));
-        }
+        look_again = earlier(look_again, bootstrap);
         let severity = held.status.severity;
         let news = change.transition.is_some() || before != severity;
         let status = change.transition.map(|why| (why, held.status.clone()));

@@ -1,0 +1,122 @@
+//! Tellings of which nobody knows whether they were taken: the reply was lost, or the
+//! process that sent them died before it wrote them down. While the ticket is open they
+//! are simply told again. When it ends first, whoever may have been told counts as told,
+//! and so is told the end: an end too many harms nobody, one too few leaves an alarm on.
+
+use std::collections::BTreeMap;
+
+use patrol_api::words::{AlertReason, Phase, ToldState};
+
+use super::super::Patrol;
+use super::Flight;
+use crate::clock::Now;
+use crate::event::{DeliveryClass, PartOutcome};
+use crate::facts::ObjectKey;
+use crate::ticket::ledger::{self, Telling};
+
+/// By ticket and UID of the receiver: its name and what it may have been told.
+pub(super) type Unsure = BTreeMap<ObjectKey, BTreeMap<String, (String, Telling)>>;
+
+impl Patrol {
+    fn doubt(&mut self, key: &ObjectKey, receiver: &str, uid: &str, telling: &Telling) {
+        let of_ticket = self.agenda.unsure.entry(key.clone()).or_default();
+        of_ticket.insert(uid.to_owned(), (receiver.to_owned(), telling.clone()));
+    }
+
+    /// A part ended without a certain answer.
+    pub(super) fn doubt_part(&mut self, receiver: &str, flight: &Flight, part: &PartOutcome) {
+        if part.class != DeliveryClass::Transient {
+            return;
+        }
+        let told = part
+            .event_ids
+            .iter()
+            .filter_map(|id| flight.tellings.get(id));
+        for (key, _, telling) in told.filter(|(_, _, t)| t.state == ToldState::Firing) {
+            self.doubt(key, receiver, &flight.receiver_uid, telling);
+        }
+    }
+
+    /// What the process that led before told and did not write down, nobody knows.
+    pub(in crate::engine) fn doubt_predecessor(&mut self) {
+        if !std::mem::take(&mut self.agenda.succeeded) {
+            return;
+        }
+        let open: Vec<ObjectKey> = self
+            .tickets
+            .iter()
+            .filter(|(_, _, status)| status.phase == Phase::Open)
+            .map(|(key, _, _)| key.clone())
+            .collect();
+        for key in &open {
+            self.doubt_untold(key);
+        }
+    }
+
+    /// Doubts the last edge of an open ticket wherever it is not known to be told.
+    pub(in crate::engine) fn doubt_untold(&mut self, key: &ObjectKey) {
+        let Some((ticket, status)) = self.tickets.view(key) else {
+            return;
+        };
+        let (Phase::Open, Some(due)) = (status.phase, status.episode.opened_at) else {
+            return;
+        };
+        let (episode, seq) = (status.episode.n, status.alert_seq);
+        let untold: Vec<(String, String)> = self
+            .routes(ticket, status)
+            .into_iter()
+            .filter(|route| {
+                ledger::told(status, &route.uid).is_none_or(|r| (r.episode, r.seq) < (episode, seq))
+            })
+            .map(|route| (route.receiver, route.uid))
+            .collect();
+        let telling = Telling {
+            state: ToldState::Firing,
+            episode,
+            seq,
+            n: 1,
+            reason: status.alert_reason.unwrap_or(AlertReason::Opened),
+            due,
+        };
+        for (receiver, uid) in untold {
+            self.doubt(key, &receiver, &uid, &telling);
+        }
+    }
+
+    /// Whether someone may have been told of a ticket without our knowing.
+    pub(in crate::engine) fn is_unsure(&self, key: &ObjectKey) -> bool {
+        self.agenda.unsure.contains_key(key)
+            || self
+                .receivers
+                .values()
+                .flat_map(|r| r.flights.values())
+                .any(|flight| flight.keys.contains(key))
+    }
+
+    /// A ticket ended. To be called before its end is written, so that one write says both
+    /// that it ended and who is owed the news (AD-10).
+    pub(in crate::engine) fn count_unsure_as_told(&mut self, key: &ObjectKey, now: Now) {
+        let mut told = self.agenda.unsure.remove(key).unwrap_or_default();
+        for (name, state) in &self.receivers {
+            for flight in state.flights.values().filter(|f| f.keys.contains(key)) {
+                let firing = flight
+                    .tellings
+                    .values()
+                    .filter(|(at, _, t)| at == key && t.state == ToldState::Firing);
+                told.extend(
+                    firing
+                        .map(|(_, _, t)| (flight.receiver_uid.clone(), (name.clone(), t.clone()))),
+                );
+            }
+        }
+        let Some(status) = self.tickets.status_mut(key) else {
+            return;
+        };
+        let last = status.last_alerted_at;
+        for (uid, (receiver, telling)) in &told {
+            self.closing.dirty |= ledger::record(status, receiver, uid, telling, now.wall);
+        }
+        // It was perhaps told, but certainly not accepted now.
+        status.last_alerted_at = last;
+    }
+}
