@@ -7,6 +7,7 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::words::ToldState;
 use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
+use patrol_core::notice::NoticeTicket;
 
 /// A delivery that is not answered within this time counts as lost.
 const LOST_AFTER: u64 = 60_000;
@@ -99,8 +100,11 @@ pub struct Book {
     /// Tellings whose content a receiver refused, by ticket and receiver, and when: they
     /// are tried again after an hour.
     pub parked: BTreeMap<(ObjectKey, String), u64>,
-    /// Policy of every ticket, by place.
-    pub policies: BTreeMap<ObjectKey, String>,
+    /// Policy of every ticket and when it was asked for, by place.
+    pub policies: BTreeMap<ObjectKey, (String, u64)>,
+    /// Firing tellings that were sent, whatever became of them: ticket, receiver, episode
+    /// and edge.
+    pub tried: BTreeSet<(ObjectKey, String, u64, u64)>,
     /// When memory was lost: crashes and changes of leader.
     pub upsets: Vec<u64>,
     /// When the wall clock jumped.
@@ -151,13 +155,32 @@ impl Book {
     }
 
     /// A ticket is asked for.
-    pub fn opened(&mut self, ticket: &Ticket) {
+    pub fn opened(&mut self, ticket: &Ticket, now: u64) {
         let place = ObjectKey::new(
             ticket.metadata.namespace.as_deref().unwrap_or(""),
             ticket.metadata.name.as_deref().unwrap_or(""),
         );
         self.policies
-            .insert(place, ticket.spec.finding.policy.clone());
+            .entry(place)
+            .or_insert_with(|| (ticket.spec.finding.policy.clone(), now));
+    }
+
+    /// A delivery is asked for.
+    pub fn sent(&mut self, receiver: &str, tickets: &[NoticeTicket]) {
+        for ticket in tickets.iter().filter(|t| t.state == ToldState::Firing) {
+            let place = ObjectKey::new(&ticket.namespace, &ticket.name);
+            self.tried
+                .insert((place, receiver.to_owned(), ticket.episode, ticket.seq));
+        }
+    }
+
+    /// Whether a receiver may have been told that a ticket fires for all that its process
+    /// knew: it tried, or whoever led before may have.
+    #[must_use]
+    pub fn may_be_told(&self, place: &ObjectKey, receiver: &str, episode: u64, seq: u64) -> bool {
+        let tried = (place.clone(), receiver.to_owned(), episode, seq);
+        let opened = self.policies.get(place).map_or(0, |(_, at)| *at);
+        self.tried.contains(&tried) || self.upset_since(opened)
     }
 
     /// Whether memory was lost at or after `since`.

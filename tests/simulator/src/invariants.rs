@@ -72,10 +72,12 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     else {
         return;
     };
-    let stored = ticket.status.as_ref();
-    let old = stored.is_some_and(|s| {
+    let same = |s: &TicketStatus| {
         s.phase == Phase::Resolved && s.episode.resolved_at == status.episode.resolved_at
-    });
+    };
+    // A resolution of before, written again because someone edited it.
+    let old = ticket.status.as_ref().is_some_and(same)
+        || sim.book.high.get(&at.key).is_some_and(|h| same(&h.status));
     let finding = &ticket.spec.finding;
     // Whether patrols are late is known to the process alone.
     if old || finding.check == "patrol-overdue" {
@@ -88,7 +90,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     let decided = status.episode.resolved_at.unwrap_or(wall);
     let judge = &process.witness.judge;
     let policy = judge.policies().get(&finding.policy);
-    let said = judge.said().get(&at.key);
+    let said = judge.word_on(&at.key, wall);
     let wrong = match status.episode.resolution {
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
             let clear_after = policy.map_or(Span::ZERO, |p| p.spec.tickets.clear_after);
@@ -118,7 +120,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
                 finding.requirement.as_deref(),
             )
             .then(|| "its rule is in force".to_owned()),
-        Some(Resolution::OutOfScope) => match said {
+        Some(Resolution::OutOfScope) => match &said {
             None | Some(Said::Exempt) => None,
             Some(said) => Some(format!("it is in scope: {said:?}")),
         },
@@ -126,17 +128,11 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     };
     if let Some(wrong) = wrong {
         let resolution = status.episode.resolution;
-        sim.break_promise(
-            "I4",
-            format!(
-                "process {pid} resolves {} as {resolution:?}, but {wrong}; it is said: {said:?}",
-                at.key,
-                said = sim
-                    .processes
-                    .get(pid)
-                    .and_then(|p| p.witness.judge.said().get(&at.key))
-            ),
+        let how = format!(
+            "process {pid} resolves {} as {resolution:?}, but {wrong}; of it is said: {said:?}",
+            at.key
         );
+        sim.break_promise("I4", how);
     }
     sim.book.count("resolves");
 }

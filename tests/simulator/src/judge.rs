@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
-use patrol_core::check::{Exempt, Origin, OwnState, Verdict};
+use patrol_core::check::{Exempt, Judgement, Origin, OwnState, Verdict};
 use patrol_core::event::Event;
 use patrol_core::facts::{Fact, ObjectKey};
-use patrol_core::inspect::{Inspector, Presence, inspect};
+use patrol_core::inspect::{Inspector, Presence};
 use patrol_core::inventory::{Blindness, Inventory};
 use patrol_core::kind::Kind;
-use patrol_core::rule::{Rulebook, compile};
+use patrol_core::rule::{Rule, Rulebook, compile};
 use patrol_core::sym::Sym;
 use patrol_core::ticket::place;
 
@@ -198,50 +198,63 @@ impl Judge {
             return false;
         }
         self.stale = false;
-        self.recheck = None;
+        let (mut said, mut failures) = (BTreeMap::new(), BTreeSet::new());
+        self.recheck = self.inspect(now, |rule, enforced, judgement| {
+            let word = word(judgement, enforced, rule.check);
+            if judgement.verdict == Verdict::Fail {
+                let subject = &judgement.subject;
+                let name = match &subject.namespace {
+                    Some(ns) => format!("{ns}/{}", subject.name),
+                    None => subject.name.clone(),
+                };
+                failures.insert((rule.policy.to_string(), rule.check, name));
+            }
+            // Names are costly, and most of what is said is that all is well.
+            if !matches!(word, Said::Passes | Said::NoPods | Said::Exempt) {
+                said.insert(place(rule, judgement, HOME), word);
+            }
+        });
+        self.said = said;
+        self.failures = failures;
+        true
+    }
+
+    fn inspect(&self, now: Time, mut each: impl FnMut(&Rule, bool, &Judgement)) -> Option<Time> {
         let inspector = self.inspector(now);
         let enforcing = self.rulebook.policies.values().any(|p| !p.observe);
-        let mut said = BTreeMap::new();
-        let mut failures = BTreeSet::new();
-        let mut recheck: Option<Time> = None;
         let rules = self
             .rulebook
             .enabled()
             .flat_map(|p| p.rules.iter().map(move |rule| (rule, !p.observe)))
             .chain(self.rulebook.always_on.iter().map(|rule| (rule, enforcing)));
+        let mut recheck: Option<Time> = None;
         for (rule, enforced) in rules {
-            for result in inspect(&inspector, std::iter::once(rule)).results {
-                let judgement = &result.judgement;
-                recheck = match (recheck, judgement.recheck_at) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
-                let word = match &judgement.verdict {
-                    Verdict::Fail => Said::Fails {
-                        enforced,
-                        check: result.check.id,
-                    },
-                    Verdict::Pass => Said::Passes,
-                    Verdict::NotApplicable(Exempt::NoLivePods) => Said::NoPods,
-                    Verdict::NotApplicable(Exempt::Leaving) => Said::Leaving,
-                    Verdict::NotApplicable(_) => Said::Exempt,
-                    Verdict::Unknown(_) => Said::Unknown,
-                };
-                if judgement.verdict == Verdict::Fail {
-                    let subject = &judgement.subject;
-                    let name = match &subject.namespace {
-                        Some(ns) => format!("{ns}/{}", subject.name),
-                        None => subject.name.clone(),
+            let units = patrol_checks::CATALOGUE
+                .find(rule.check)
+                .map(|c| c.meta().units);
+            for unit in inspector.units(units.unwrap_or_default()) {
+                for judgement in inspector.judge(rule, &unit).judgements {
+                    recheck = match (recheck, judgement.recheck_at) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
                     };
-                    failures.insert((rule.policy.to_string(), result.check.id, name));
+                    each(rule, enforced, &judgement);
                 }
-                said.insert(place(rule, judgement, HOME), word);
             }
         }
-        self.said = said;
-        self.failures = failures;
-        self.recheck = recheck;
-        true
+        recheck
+    }
+
+    /// What is said of one identity, the good included.
+    #[must_use]
+    pub fn word_on(&self, wanted: &ObjectKey, now: Time) -> Option<Said> {
+        let mut found = None;
+        self.inspect(now, |rule, enforced, judgement| {
+            if place(rule, judgement, HOME) == *wanted {
+                found = Some(word(judgement, enforced, rule.check));
+            }
+        });
+        found
     }
 
     /// A clock that jumped makes every grace doubtful.
@@ -249,7 +262,7 @@ impl Judge {
         self.stale = true;
     }
 
-    /// What is said, by place of the ticket.
+    /// What is said, by place of the ticket, as far as it is not well.
     #[must_use]
     pub fn said(&self) -> &BTreeMap<ObjectKey, Said> {
         &self.said
@@ -341,6 +354,17 @@ impl Judge {
         } else {
             sight.permitted()
         };
+    }
+}
+
+fn word(judgement: &Judgement, enforced: bool, check: &'static str) -> Said {
+    match &judgement.verdict {
+        Verdict::Fail => Said::Fails { enforced, check },
+        Verdict::Pass => Said::Passes,
+        Verdict::NotApplicable(Exempt::NoLivePods) => Said::NoPods,
+        Verdict::NotApplicable(Exempt::Leaving) => Said::Leaving,
+        Verdict::NotApplicable(_) => Said::Exempt,
+        Verdict::Unknown(_) => Said::Unknown,
     }
 }
 

@@ -9,7 +9,7 @@ use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
 
-use crate::judge::{HOME, Judge, Said, reads};
+use crate::judge::{HOME, Judge, reads};
 use crate::stream::Stream;
 
 /// A kind is fresh while it spoke at most so long ago, milliseconds.
@@ -46,6 +46,8 @@ pub struct Witness {
     heard: BTreeMap<Kind, u64>,
     /// When each kind was last not seen well.
     blind: BTreeMap<Kind, (u64, Time)>,
+    /// When the process last took the lead: what it saw before is no evidence.
+    took_lead: Option<(u64, Time)>,
     /// When each identity was last anything but clean.
     unclean: BTreeMap<ObjectKey, (u64, Time)>,
 }
@@ -119,6 +121,7 @@ impl Witness {
             Event::Gone(kind, _) | Event::ListFinished(kind) | Event::Heard(kind) => {
                 self.hear(*kind, now);
             }
+            Event::Leading(true) => self.took_lead = Some((now, wall)),
             _ => {}
         }
         self.judge.tell(event, wall);
@@ -141,10 +144,8 @@ impl Witness {
             }
         }
         self.judge.judge(wall);
-        for (place, said) in self.judge.said() {
-            if !matches!(said, Said::Passes | Said::NoPods) {
-                self.unclean.insert(place.clone(), (now, wall));
-            }
+        for place in self.judge.said().keys() {
+            self.unclean.insert(place.clone(), (now, wall));
         }
         for kind in Kind::ALL {
             if self.judge.is_blind(kind) {
@@ -161,6 +162,7 @@ impl Witness {
             .iter()
             .filter_map(|kind| self.blind.get(kind))
             .chain(self.unclean.get(place))
+            .chain(&self.took_lead)
             .copied()
             .max_by_key(|(at, _)| *at)
     }

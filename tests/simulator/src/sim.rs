@@ -422,7 +422,10 @@ impl Sim {
             );
             return;
         }
-        process.witness.settle(now, clock.wall);
+        // Only a leader acts on what it was told; a new one starts without evidence.
+        if process.leading {
+            process.witness.settle(now, clock.wall);
+        }
         if let Some(engine) = &mut process.engine {
             let effects = engine.step(Event::Tick, clock);
             self.book.count("ticks");
@@ -444,10 +447,11 @@ impl Sim {
             });
             invariants::on_emit(self, pid, &effect);
             match &effect {
-                Effect::Send { id, .. } => {
+                Effect::Send { id, target, notice } => {
                     self.book.sends.insert((pid, life, *id), now);
+                    self.book.sent(&target.uid, &notice.tickets);
                 }
-                Effect::CreateTicket { ticket, .. } => self.book.opened(ticket),
+                Effect::CreateTicket { ticket, .. } => self.book.opened(ticket, now),
                 _ => {}
             }
             let after = self.effect_delay();
@@ -624,7 +628,9 @@ impl Sim {
         let mut all = vec![];
         for (kind, stream) in &mut process.streams {
             if stream.up {
-                let frame = stream.bookmark(*kind, now, &mut self.rng, &self.weather);
+                let mut frame = stream.bookmark(*kind, now, &mut self.rng, &self.weather);
+                // Mostly together, which saves steps.
+                frame.at = stream.horizon.max(now + 80);
                 all.push((*kind, stream.epoch, frame));
             }
         }

@@ -93,7 +93,10 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             let opened = of_place
                 .iter()
                 .any(|t| t.state == ToldState::Firing && t.rank.0 == episode);
-            (!opened).then(|| "without having been told that it fires".to_owned())
+            let perhaps = sim
+                .book
+                .may_be_told(&new.place, &new.receiver, episode, seq);
+            (!opened && !perhaps).then(|| "without having been told that it fires".to_owned())
         }
         ToldState::Firing => None,
     };
@@ -288,7 +291,7 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             .parked
             .contains_key(&(place.clone(), receiver.to_owned()));
         // Whether it ended is not asked while its policy rests.
-        let resting = sim.book.policies.get(place).is_some_and(|name| {
+        let resting = sim.book.policies.get(place).is_some_and(|(name, _)| {
             !tickets.contains_key(place)
                 && sim
                     .truth

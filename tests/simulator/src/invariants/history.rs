@@ -137,8 +137,16 @@ fn told_is_true(
         });
         // A receiver that wants no ends gets none; its record is closed all the same.
         let unwanted = silent && sim.book.unwilling.contains(&record.receiver);
+        // When a ticket ends, who may have been told counts as told.
+        let ended = status.phase == Phase::Resolved
+            || (record.episode, record.seq) < (status.episode.n, status.alert_seq);
+        let perhaps = ended
+            && !silent
+            && sim
+                .book
+                .may_be_told(key, &record.uid, record.episode, record.seq);
         let moved = record.at > sim.wall();
-        if !was_taken && !unwanted && !moved {
+        if !was_taken && !unwanted && !perhaps && !moved {
             sim.break_promise(
                 "I5",
                 format!(

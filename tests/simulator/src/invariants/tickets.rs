@@ -88,7 +88,7 @@ fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
         if finding.check == "patrol-overdue" && !sim.world.denied.is_empty() {
             continue;
         }
-        let said = sim.truth.said().get(place).cloned();
+        let said = sim.truth.word_on(place, sim.wall());
         match said {
             Some(Said::Fails { .. } | Said::Unknown | Said::Leaving) => {}
             other => sim.break_promise(
