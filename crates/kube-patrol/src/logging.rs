@@ -42,8 +42,9 @@ impl LogLevel {
     }
 }
 
-/// Starts logging. Without a format, the terminal decides.
-pub fn init(format: Option<LogFormat>, level: LogLevel) {
+/// Starts logging. Without a format, the terminal decides. `audit` adds a line for every
+/// transition of a ticket.
+pub fn init(format: Option<LogFormat>, level: LogLevel, audit: bool) {
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal {
         LogFormat::Text
@@ -57,7 +58,14 @@ pub fn init(format: Option<LogFormat>, level: LogLevel) {
         .with_target("patrol_core", level.filter())
         .with_target("patrol_kube", level.filter())
         .with_target("patrol_notify", level.filter())
-        .with_target("audit", LevelFilter::INFO);
+        .with_target(
+            "audit",
+            if audit {
+                LevelFilter::INFO
+            } else {
+                LevelFilter::OFF
+            },
+        );
     let registry = tracing_subscriber::registry().with(ours);
     let started = match format {
         LogFormat::Json => registry

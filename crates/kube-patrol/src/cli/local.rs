@@ -1,5 +1,6 @@
 //! `local DIR...`: the same engine on folders of manifests. Wiring only.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,9 @@ impl delivery::Fence for Alone {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-    logging::init(args.log_format, args.log_level);
+    // Whoever sits at the terminal is told already, in fewer words.
+    let audit = args.log_format.is_some() || !std::io::stderr().is_terminal();
+    logging::init(args.log_format, args.log_level, audit);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -111,7 +111,7 @@ impl SecretSource for ClusterSecrets {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-    logging::init(args.log_format, args.log_level);
+    logging::init(args.log_format, args.log_level, true);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

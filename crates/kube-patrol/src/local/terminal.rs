@@ -89,7 +89,11 @@ fn lines(ticket: &NoticeTicket, colours: bool) -> String {
         ui::clean(&ticket.subject_ref),
     );
     let dim = |text: &str| paint(&ui::clean(text), Colour::Dim, colours);
-    let mut out = format!("{head}: {}\n", ui::clean(&ticket.message));
+    // What was wrong is wrong no more.
+    let mut out = match is_firing {
+        true => format!("{head}: {}\n", ui::clean(&ticket.message)),
+        false => format!("{head}\n"),
+    };
     if is_firing && !ticket.remediation.is_empty() {
         out.push_str(&format!("            fix: {}\n", dim(&ticket.remediation)));
     }
