@@ -105,6 +105,8 @@ pub struct Book {
     /// Firing tellings that were sent, whatever became of them: ticket, receiver, episode
     /// and edge.
     pub tried: BTreeSet<(ObjectKey, String, u64, u64)>,
+    /// When someone else last deleted or forged a ticket, by place.
+    pub meddled: BTreeMap<ObjectKey, u64>,
     /// When memory was lost: crashes and changes of leader.
     pub upsets: Vec<u64>,
     /// When the wall clock jumped.
@@ -181,6 +183,13 @@ impl Book {
         let tried = (place.clone(), receiver.to_owned(), episode, seq);
         let opened = self.policies.get(place).map_or(0, |(_, at)| *at);
         self.tried.contains(&tried) || self.upset_since(opened)
+    }
+
+    /// Whether what happened to a ticket at this time may have been missed: memory was lost
+    /// since, or shortly before, so that a process was still learning what there is.
+    #[must_use]
+    pub fn may_be_missed(&self, at: u64) -> bool {
+        self.upset_since(at.saturating_sub(60_000))
     }
 
     /// Whether memory was lost at or after `since`.

@@ -91,6 +91,8 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     let judge = &process.witness.judge;
     let policy = judge.policies().get(&finding.policy);
     let said = judge.word_on(&at.key, wall);
+    // A decision whose write had to wait: its grounds may have changed since.
+    let waited = decided.unix() + 1 < wall.unix();
     let wrong = match status.episode.resolution {
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
             let clear_after = policy.map_or(Span::ZERO, |p| p.spec.tickets.clear_after);
@@ -100,7 +102,9 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
                     let jumped = sim.book.jumps.iter().any(|at| *at + 1000 >= mono);
                     let enough = decided.unix() + 1 >= when.plus(clear_after).unix();
                     let before = mono >= sim.now;
-                    (before || !enough && !jumped).then(|| {
+                    // What was seen after the decision says nothing of it.
+                    let later = when.unix() > decided.unix() + 1;
+                    (!later && (before || !enough && !jumped)).then(|| {
                         format!("it was last not seen clean at {when}, clearAfter is {clear_after}, and it was resolved at {decided}")
                     })
                 }
@@ -108,6 +112,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
                 None => None,
             }
         }
+        Some(_) if waited => None,
         Some(Resolution::SubjectGone) => (!judge.is_gone(&finding.subject, wall))
             .then(|| "its subject is not known to be gone".to_owned()),
         Some(Resolution::PolicyRemoved) => policy

@@ -281,10 +281,9 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
         // memory of it died.
         let vanished = sim
             .book
-            .high
+            .meddled
             .get(place)
-            .and_then(|high| high.deleted.or(high.forged))
-            .is_some_and(|since| sim.book.upset_since(since.saturating_sub(1)));
+            .is_some_and(|since| sim.book.may_be_missed(*since));
         // Who refused the content is asked again after an hour, longer than a run.
         let parked = sim
             .book
@@ -303,7 +302,12 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             continue;
         }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
-        if !vanished && !unrecorded {
+        // Told under a route that is no more, and the memory of it died with a process.
+        let estranged = sim.book.upset_since(at)
+            && tickets
+                .get(place)
+                .is_some_and(|ticket| !audience(sim, ticket, there).contains(name));
+        if !vanished && !unrecorded && !estranged {
             out.push(format!("{name} was told that {place} fires (episode {episode}, seq {seq}) and never that it ended"));
         }
     }

@@ -26,7 +26,7 @@ pub fn on_status(sim: &mut Sim, at: &Precondition, status: &TicketStatus) {
     let stored: Option<TicketStatus> = typed::<Ticket>(&value).and_then(|t| t.status);
     let forgotten = sim.book.high.get(&at.key).is_some_and(|high| {
         let since = high.forged.into_iter().chain(high.deleted).min();
-        since.is_some_and(|since| sim.book.upset_since(since))
+        since.is_some_and(|since| sim.book.may_be_missed(since))
             // A finding that ended while there was no ticket begins anew.
             || high.deleted.is_some_and(|deleted| {
                 sim.failing_since.get(&at.key).is_none_or(|since| *since >= deleted)
@@ -192,5 +192,6 @@ pub fn on_user_delete(sim: &mut Sim, key: &ObjectKey) {
     if let Some(high) = sim.book.high.get_mut(key) {
         high.deleted.get_or_insert(now);
     }
+    sim.book.meddled.insert(key.clone(), now);
     sim.book.count("tickets deleted by hand");
 }
