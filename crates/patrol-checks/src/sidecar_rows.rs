@@ -1111,3 +1111,160 @@ fn an_empty_namespace_and_one_that_no_injector_reaches_are_not_opted_out() {
         "NotApplicable(Folded)"
     );
 }
+
+// ------------------------------------------------------------ found by mutation
+
+#[test]
+fn a_container_of_a_live_pod_is_no_place_in_its_workload() {
+    let impostor = pod("web-1").container("aegis", "busybox", ready());
+    let world = aegis().with_all(deployment_of(vec![impostor]));
+    let seen = world.verdict(MISSING, "Deployment/web");
+    assert_eq!(seen.reasons(), "impostor");
+    assert!(seen.judgement.paths.is_empty());
+}
+
+#[test]
+fn a_live_pod_was_admitted_whatever_an_injector_would_do_now() {
+    let world = aegis().with(injector("any")).with(pod("web-1"));
+    assert_eq!(world.verdict(MISSING, "Pod/web-1").said(), "Fail");
+    let dumped = aegis().files().with(injector("any")).with(pod("web-1"));
+    assert_eq!(dumped.verdict(MISSING, "Pod/web-1").said(), "Fail");
+}
+
+#[test]
+fn a_pod_that_is_nothing_but_the_sidecar_has_no_application_to_end() {
+    let mut lonely = pod("web-1").patch(unready_since("1h"));
+    lonely.0["spec"]["containers"] = json!([]);
+    lonely.0["status"]["containerStatuses"] = json!([]);
+    let lonely = lonely.container("aegis", AEGIS, waiting("ImagePullBackOff"));
+    assert_eq!(
+        aegis().with(lonely).verdict(NOT_READY, "Pod/web-1").said(),
+        "Fail"
+    );
+}
+
+#[test]
+fn a_stand_in_that_cannot_be_seen_leaves_an_uninjectable_pod_unknown() {
+    let host = pod("web-1").patch(json!({"spec": {"hostNetwork": true}}));
+    let silent =
+        node("n1").patch(json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}));
+    let world = with_substitutes(json!([{"kind": "NodeAgent", "nodeAgent": "falco"}]))
+        .with(silent)
+        .with(host);
+    assert_eq!(
+        world.verdict(NOT_INJECTABLE, "Pod/web-1").said(),
+        "Unknown(node-not-ready)"
+    );
+}
+
+#[test]
+fn a_mesh_proxy_without_redirection_covers_nothing() {
+    let ztunnel = pod("ztunnel-1").patch(json!({"metadata": {"labels": {"app": "ztunnel"}}}));
+    let world = with_substitutes(json!([{"kind": "AmbientMesh"}]))
+        .with(ztunnel)
+        .with(pod("web-1"));
+    assert_eq!(world.verdict(MISSING, "Pod/web-1").said(), "Fail");
+    // In files the redirection is still to come.
+    let ambient = namespace("shop")
+        .patch(json!({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}}));
+    let files = with_substitutes(json!([{"kind": "AmbientMesh"}]))
+        .files()
+        .with(workload("Deployment", "web"));
+    assert_eq!(files.verdict(MISSING, "Deployment/web").said(), "Fail");
+    let files = files.with(ambient);
+    assert_eq!(
+        files.verdict(MISSING, "Deployment/web").said(),
+        "Unknown(injected-at-admission)"
+    );
+}
+
+#[test]
+fn an_agent_that_exists_elsewhere_does_not_cover_a_running_pod() {
+    let agent = workload("DaemonSet", "falco")
+        .patch(json!({"spec": {"template": {"metadata": {"labels": {"app": "falco"}}}}}));
+    let world = with_substitutes(json!([{"kind": "NodeAgent", "nodeAgent": "falco"}]))
+        .with(agent)
+        .with(pod("web-1"));
+    assert_eq!(world.verdict(MISSING, "Pod/web-1").said(), "Fail");
+}
+
+fn sidecar_set(paused: bool) -> Value {
+    json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "SidecarSet",
+        "metadata": {"name": "aegis"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "injectionStrategy": {"paused": paused},
+            "containers": [{"name": "aegis", "image": AEGIS}]}})
+}
+
+#[test]
+fn a_sidecar_set_that_is_paused_adds_nothing() {
+    let world = aegis().files().with(workload("Deployment", "web"));
+    let judge = |paused: bool| {
+        let world = world.clone().with(sidecar_set(paused));
+        world.verdict(MISSING, "Deployment/web").said()
+    };
+    assert_eq!(judge(false), "Unknown(injected-at-admission)");
+    assert_eq!(judge(true), "Fail");
+}
+
+#[test]
+fn a_sidecar_set_reaches_pods_on_the_hosts_network() {
+    let host = pod("web-1").patch(json!({"spec": {"hostNetwork": true}}));
+    let world = aegis().with(sidecar_set(false)).with(host);
+    assert_eq!(world.verdict(NOT_INJECTABLE, "Pod/web-1").said(), "Pass");
+    assert_eq!(world.verdict(MISSING, "Pod/web-1").said(), "Fail");
+}
+
+#[test]
+fn known_markers_do_not_count_where_the_policy_names_its_own() {
+    let world = rule(json!({"container": "istio-proxy", "injector": {"optOut": ["mesh=off"]}}));
+    let marked =
+        pod("web-1").patch(json!({"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}}));
+    let world = world.with(marked);
+    assert_eq!(world.verdict(OPTED_OUT, "Pod/web-1").said(), "Pass");
+}
+
+#[test]
+fn a_webhook_that_is_not_asked_about_new_pods_selects_no_namespace() {
+    let mut updates = injector("istio-sidecar-injector");
+    updates.0["webhooks"][0]["rules"][0]["operations"] = json!(["UPDATE"]);
+    let world = istio()
+        .with(updates)
+        .with_all(deployment_of(vec![meshed("web-1")]));
+    assert_eq!(
+        world.verdict(OPTED_OUT, "Namespace/shop").reasons(),
+        "not-selected"
+    );
+}
+
+#[test]
+fn what_a_namespace_that_is_switched_off_does_not_harm() {
+    let judge = |objects: Vec<Object>| {
+        let world = istio().with(istio_webhook()).with_all(objects);
+        world.verdict(OPTED_OUT, "Namespace/shop").said()
+    };
+    assert_eq!(judge(deployment_of(vec![meshed("web-1")])), "Fail");
+    // Its pods are selected one by one.
+    let chosen = json!({"metadata": {"labels": {"sidecar.istio.io/inject": "true"}}});
+    assert_eq!(
+        judge(deployment_of(vec![meshed("web-1").patch(chosen)])),
+        "Pass"
+    );
+    // The container stands in the template.
+    let mut by_hand = deployment_of(vec![meshed("web-1")]);
+    by_hand.push(workload("Deployment", "web").push(
+        "/spec/template/spec/containers",
+        json!({"name": "istio-proxy", "image": "istio/proxyv2"}),
+    ));
+    assert_eq!(judge(by_hand), "Pass");
+    // The mesh covers them without a sidecar.
+    let redirected = pod("web-1")
+        .patch(json!({"metadata": {"annotations": {"ambient.istio.io/redirection": "enabled"}}}));
+    let ztunnel = pod("ztunnel-1")
+        .patch(json!({"metadata": {"namespace": "istio-system", "labels": {"app": "ztunnel"}}}));
+    let world = rule(json!({"container": "istio-proxy", "substitutes": [{"kind": "AmbientMesh"}]}))
+        .with(istio_webhook())
+        .with_all(deployment_of(vec![redirected]));
+    assert_eq!(world.verdict(OPTED_OUT, "Namespace/shop").said(), "Fail");
+    let world = world.with(ztunnel);
+    assert_eq!(world.verdict(OPTED_OUT, "Namespace/shop").said(), "Pass");
+}
