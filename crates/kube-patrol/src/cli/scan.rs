@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     all_verdicts: bool,
     /// Exit with 1 only for findings of at least this severity
-    #[arg(long, value_enum, default_value_t = AtLeast::Low)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = AtLeast::Low)]
     fail_on: AtLeast,
 }
 
