@@ -110,9 +110,7 @@ impl Patrol {
                     held.clean_since = None;
                     if held.wanted {
                         let severity = held.status.severity.unwrap_or(Severity::Medium);
-                        self.tickets
-                            .queue
-                            .insert((Reverse(severity), key.clone()));
+                        self.tickets.queue.insert((Reverse(severity), key.clone()));
                     }
                 }
                 true

@@ -1,0 +1,474 @@
+//! Who is told, when, and how often.
+
+use patrol_api::time::Span;
+use patrol_core::clock::Mono;
+use patrol_core::event::{DeliveryClass, Event, WriteResult};
+use patrol_core::kind::Kind;
+use serde_json::json;
+
+use crate::world::{Fate, Mood, World, key};
+
+fn bad() -> serde_json::Value {
+    json!({"bad": "yes"})
+}
+
+#[test]
+fn openings_of_one_check_wait_for_company_and_go_in_one_message() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(20));
+    w.pod("bank/b", bad());
+    w.run_for(Span::seconds(8));
+    assert_eq!(w.sent.len(), 0);
+    w.run_for(Span::seconds(5));
+    assert_eq!(w.sent.len(), 1);
+    assert_eq!(w.sent[0].2.tickets.len(), 2);
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn the_next_message_of_a_group_waits_for_its_interval_and_a_critical_one_does_not() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(35));
+    w.pod("shop/b", bad());
+    w.run_for(Span::minutes(4));
+    assert_eq!(w.sent.len(), 1);
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.sent.len(), 2);
+    w.pod("shop/c", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::seconds(35));
+    assert_eq!(w.told_subjects("soc").len(), 3);
+}
+
+#[test]
+fn reminders_come_once_an_interval_until_the_end_is_told_once() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(80));
+    let told = w.told("soc", "shop/a");
+    assert_eq!(told[..2], ["Firing 1.1.1 Opened", "Firing 1.1.2 Reminder"]);
+    assert!((3..=4).contains(&told.len()), "{told:?}");
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::hours(80));
+    let told = w.told("soc", "shop/a");
+    let ends = told.iter().filter(|t| t.starts_with("Closed")).count();
+    assert_eq!(
+        (ends, told.last().unwrap().as_str()),
+        (1, "Closed 1.1.1 Resolved")
+    );
+}
+
+#[test]
+fn who_does_not_want_ends_is_not_told_and_the_record_is_closed() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"sendResolved": false}));
+    w.policy("p", json!({}));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    w.delete(Kind::Pod, &key("shop", "a"));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+    assert_eq!(w.status("shop/a").alerts[0].state.as_str(), "Closed");
+}
+
+#[test]
+fn ad10_nothing_is_told_before_it_is_stored() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupWait": "0s"}}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(10));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+    w.fate(
+        "status",
+        std::iter::repeat_n(Fate::Answer(WriteResult::Failed), 1000),
+    );
+    w.delete(Kind::Pod, &key("shop", "a"));
+    w.run_for(Span::minutes(5));
+    assert_eq!(
+        w.told("soc", "shop/a").len(),
+        1,
+        "a crash now would forget the end"
+    );
+    w.fates.clear();
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/a").len(), 2);
+}
+
+#[test]
+fn f1_row_4_a_crash_between_acceptance_and_record_repeats_the_same_id() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(20));
+    w.mood("soc", Mood::Unanswered);
+    w.run_for(Span::seconds(30));
+    w.mood("soc", Mood::Accept);
+    w.restart();
+    w.run_for(Span::minutes(2));
+    let ids: Vec<_> = w.taken.iter().map(|t| &t.ticket.event_id).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_late_answer_is_recorded_and_nothing_is_repeated_meanwhile() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Slow(Span::seconds(70)));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+    assert_eq!(w.status("shop/a").alerts.len(), 1);
+}
+
+#[test]
+fn an_answer_that_comes_after_it_was_given_up_still_ends_the_repetition() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Slow(Span::minutes(4)));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(30));
+    let told = w.told("soc", "shop/a").len();
+    assert!(told <= 4, "{told} times");
+}
+
+#[test]
+fn f31_row_88_a_dead_receiver_delays_no_other() {
+    let mut w = World::new();
+    w.receiver("dead", json!({}));
+    w.receiver("soc", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "dead"}, {"name": "soc"}]}}),
+    );
+    w.mood("dead", Mood::Answer(DeliveryClass::Transient));
+    for i in 0..20 {
+        w.pod(
+            &format!("shop/a{i}"),
+            json!({"bad": "yes", "severity": "Critical"}),
+        );
+        w.run_for(Span::minutes(7));
+        let sent = w.sent.iter().rfind(|(_, to, _)| to == "soc").unwrap();
+        let opened = w.ticket(&format!("shop/a{i}")).metadata.creation_timestamp;
+        let opened = patrol_api::condition::from_meta_time(&opened.unwrap());
+        assert!(sent.2.at.since(opened) <= Span::seconds(31), "{i}");
+    }
+}
+
+#[test]
+fn row_87_a_receiver_that_was_down_for_days_hears_each_ticket_once() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    for i in 0..300 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::days(3));
+    let tries = w.sent.len();
+    assert!(tries < 3 * 24 * 16, "{tries}");
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(11));
+    assert_eq!(w.told_subjects("soc").len(), 300);
+    assert_eq!(w.taken.len(), 300);
+}
+
+#[test]
+fn throttled_waits_as_long_as_it_was_asked_to() {
+    let mut w = World::patrolled();
+    w.mood(
+        "soc",
+        Mood::Answer(DeliveryClass::Throttled(Some(Span::minutes(10)))),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(9));
+    assert_eq!(w.sent.len(), 1);
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+}
+
+#[test]
+fn each_class_shows_in_conditions_and_heals() {
+    let classes = [
+        (DeliveryClass::Transient, "Ready", "False(Transient)"),
+        (
+            DeliveryClass::Config("check the token"),
+            "Ready",
+            "False(Config)",
+        ),
+        (
+            DeliveryClass::Blocked,
+            "AddressAllowed",
+            "False(AddressBlocked)",
+        ),
+        (
+            DeliveryClass::SecretMissing,
+            "SecretResolved",
+            "False(SecretMissing)",
+        ),
+        (DeliveryClass::Payload, "Ready", "False(PayloadRejected)"),
+    ];
+    for (class, condition, says) in classes {
+        let mut w = World::patrolled();
+        w.mood("soc", Mood::Answer(class));
+        w.pod("shop/a", bad());
+        w.run_for(Span::minutes(2));
+        assert_eq!(w.condition(Kind::AlertReceiver, "soc", condition), says);
+        assert_eq!(w.says("p", "Alerting"), "False(ReceiverUnavailable)");
+        assert!(w.sent.len() < 20, "{class:?}: {}", w.sent.len());
+        w.mood("soc", Mood::Accept);
+        w.run_for(Span::minutes(65));
+        assert_eq!(
+            w.condition(Kind::AlertReceiver, "soc", condition)
+                .split('(')
+                .next(),
+            Some("True")
+        );
+        assert_eq!(w.says("p", "Alerting"), "True(Accepting)");
+        assert_eq!(w.told("soc", "shop/a").len(), 1);
+    }
+}
+
+#[test]
+fn not_leading_is_no_fault_of_the_receiver() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Answer(DeliveryClass::NotLeader));
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(60));
+    assert_eq!(w.says("p", "Alerting"), "True(Accepting)");
+    assert!(w.sent.len() < 40, "{}", w.sent.len());
+}
+
+#[test]
+fn f14_one_poison_ticket_is_parked_and_the_others_flow() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Refuse("a7"));
+    for i in 0..100 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.told_subjects("soc").len(), 99);
+    let before = w.sent.len();
+    w.run_for(Span::minutes(50));
+    assert_eq!(w.sent.len(), before, "parked for an hour");
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told_subjects("soc").len(), 100);
+    // What was cut down for one ticket's sake grows again.
+    for i in 0..100 {
+        w.pod(&format!("bank/b{i}"), bad());
+    }
+    let before = w.sent.len();
+    w.run_for(Span::minutes(12));
+    assert_eq!(w.told_subjects("soc").len(), 200);
+    assert!(
+        w.sent.len() - before <= 12,
+        "{} messages",
+        w.sent.len() - before
+    );
+}
+
+#[test]
+fn ad13_more_tickets_than_a_message_takes_go_in_several_and_none_is_left_out() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.policy("p", json!({"tickets": {"maxPerCheck": 5000}}));
+    for i in 0..2500 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.taken.len(), 2500);
+    assert_eq!(w.told_subjects("soc").len(), 2500);
+    assert!(w.sent.len() <= 8, "{}", w.sent.len());
+}
+
+#[test]
+fn critical_tickets_go_first() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"rate": {"perMinute": 1}}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupBy": ["severity"]}}),
+    );
+    w.mood(
+        "soc",
+        Mood::Answer(DeliveryClass::Throttled(Some(Span::minutes(2)))),
+    );
+    for (i, severity) in ["Low", "Medium", "Critical", "High"].iter().enumerate() {
+        w.pod(
+            &format!("shop/a{i}"),
+            json!({"bad": "yes", "severity": severity}),
+        );
+    }
+    w.run_for(Span::minutes(1));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.taken[0].ticket.severity.as_str(), "Critical");
+    assert_eq!(w.taken.len(), 4);
+}
+
+#[test]
+fn a_slow_rate_is_kept_and_reached_however_often_the_engine_ticks() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"rate": {"perMinute": 15}}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupBy": ["check", "namespace"],
+                          "groupWait": "0s", "groupInterval": "1s"}}),
+    );
+    for i in 0..80 {
+        w.namespace(&format!("n{i}"), json!({}));
+        w.pod(&format!("n{i}/a"), bad());
+    }
+    let start = w.mono;
+    // Something happens every two milliseconds.
+    while w.mono < start + 60_000 {
+        w.mono += 2;
+        w.event(Event::Heard(Kind::Pod));
+        w.settle();
+    }
+    let sent = w.sent.len();
+    assert!(
+        (33..=37).contains(&sent),
+        "{sent} messages: a burst of 20, then 15 a minute"
+    );
+}
+
+#[test]
+fn routes_filter_by_severity_and_follow_a_change_of_the_policy() {
+    let mut w = World::patrolled();
+    w.receiver("low", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc", "minSeverity": "Critical"}]}}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.sent.len(), 0);
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "low"}]}}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("low", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.pod("shop/a", json!({"bad": "yes", "severity": "Critical"}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc", "minSeverity": "Critical"}]}}),
+    );
+    w.run_for(Span::minutes(6));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.2.1 SeverityRaised"]);
+}
+
+#[test]
+fn f32_a_new_receiver_hears_of_what_is_open() {
+    let mut w = World::new();
+    w.policy("p", json!({}));
+    for i in 0..50 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::hours(1));
+    assert_eq!(w.says("p", "Alerting"), "False(ReceiverNotFound)");
+    w.receiver("soc", json!({}));
+    w.run_for(Span::seconds(5));
+    assert_eq!(w.told_subjects("soc").len(), 50);
+    assert_eq!(w.sent.len(), 1);
+}
+
+#[test]
+fn a_receiver_made_anew_is_told_anew_under_one_record() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    w.delete(Kind::AlertReceiver, &key("", "soc"));
+    w.run_for(Span::seconds(5));
+    w.receiver("soc", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("soc", "shop/a").len(), 2);
+    let records = w.status("shop/a").alerts;
+    assert_eq!(
+        records.len(),
+        1,
+        "the list holds one record a name: {records:?}"
+    );
+}
+
+#[test]
+fn an_old_word_of_a_receiver_does_not_bring_its_old_address_back() {
+    let mut w = World::patrolled();
+    let at = key("", "soc");
+    let old = w.server.get(Kind::AlertReceiver, &at).cloned().unwrap();
+    w.receiver(
+        "soc",
+        json!({"webhook": {"url": "https://new.example.com/"}}),
+    );
+    w.settle();
+    let seen = patrol_core::facts::decode_value(Kind::AlertReceiver, &old).unwrap();
+    w.event(Event::Seen(Box::new(seen)));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.says("p", "Alerting"), "True(Accepting)");
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+}
+
+#[test]
+fn f26_who_was_told_hears_the_end_of_what_went_with_its_namespace() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    w.end_namespace("shop");
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.tickets().len(), 0);
+    assert_eq!(
+        w.told("soc", "shop/a"),
+        ["Firing 1.1.1 Opened", "Closed 1.1.1 Resolved"]
+    );
+    let before = Mono(w.mono);
+    w.run_for(Span::hours(30));
+    let writes = w.writes_since(before);
+    assert!(writes.iter().all(|w| w.starts_with("policy")), "{writes:?}");
+}
+
+#[test]
+fn a_receiver_status_that_cannot_be_written_is_not_tried_every_second() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    let no = patrol_core::event::Refusal::Forbidden;
+    w.fate(
+        "receiver",
+        std::iter::repeat_n(Fate::Answer(WriteResult::Refused(no)), 10_000),
+    );
+    w.run_for(Span::hours(1));
+    let tries = w
+        .writes
+        .iter()
+        .filter(|(_, what)| what.starts_with("receiver"));
+    assert!(tries.count() < 80);
+}
+
+#[test]
+fn without_the_kind_alertreceiver_a_policys_own_webhook_is_told() {
+    let mut w = World::new();
+    w.event(Event::NotInstalled(Kind::AlertReceiver));
+    w.policy(
+        "p",
+        json!({"alerts": {"webhook": {"url": "https://own.example.com/"}}}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("policy/p", "shop/a").len(), 1);
+}
+
+#[test]
+fn receivers_that_cannot_be_known_are_not_told_and_it_shows() {
+    let mut w = World::patrolled();
+    w.event(Event::Lost(
+        Kind::AlertReceiver,
+        patrol_core::inventory::Blindness::Denied("list".into()),
+    ));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    assert_eq!((w.sent.len(), w.open()), (0, 1));
+    assert_eq!(w.says("p", "Alerting"), "False(ReceiversUnreadable)");
+    w.list(Kind::AlertReceiver);
+    w.run_for(Span::seconds(12));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+}

@@ -1,0 +1,129 @@
+//! Three checks that fail by a label: `bad` on a pod, on a node, or (always on) on a
+//! namespace. Other labels bring the other verdicts.
+
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_api::words::{Layer, Severity};
+use patrol_core::check::{
+    Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View, cluster_subject,
+    root_subject,
+};
+use patrol_core::facts::namespace_label;
+use patrol_core::kind::Kind;
+use patrol_core::rule::{Baseline, Catalogue, Rule};
+use patrol_core::sym::Sym;
+
+pub const CATALOGUE: Catalogue = Catalogue {
+    checks: &[&PodBad, &NodeBad, &NamespaceBad],
+    baselines: &[Baseline {
+        name: "test",
+        description: "what the tests use",
+        checks: &["pod-bad", "node-bad"],
+    }],
+    always_on: &["namespace-bad"],
+};
+
+const fn meta(
+    id: &'static str,
+    reads: &'static [Kind],
+    units: &'static [UnitKind],
+    severity: Severity,
+) -> CheckMeta {
+    CheckMeta {
+        id,
+        title: "a label says that it is bad",
+        what: "",
+        why: "",
+        remediation: "remove the label",
+        layer: Layer::L6,
+        party: PartyBy::CUSTOMER,
+        severity,
+        reads,
+        units,
+        block: None,
+        parameters: &[],
+        references: &[],
+    }
+}
+
+static POD: CheckMeta = meta("pod-bad", &[Kind::Pod], &[UnitKind::Root], Severity::High);
+static NODE: CheckMeta = meta("node-bad", &[Kind::Node], &[UnitKind::Node], Severity::Low);
+static NAMESPACE: CheckMeta = meta(
+    "namespace-bad",
+    &[Kind::Namespace],
+    &[UnitKind::Cluster],
+    Severity::Medium,
+);
+
+fn judge<'v>(subject: Subject, now: Time, label: impl Fn(&str) -> Option<&'v str>) -> Judgement {
+    let mut recheck = None;
+    let verdict = if label("unknown").is_some() {
+        Verdict::Unknown(Sym::new("unknown"))
+    } else if label("empty").is_some() {
+        Verdict::NotApplicable(Exempt::NoLivePods)
+    } else if let Some(until) = label("grace-until") {
+        let until = Time::from_unix(until.parse().unwrap());
+        recheck = Some(until);
+        if until > now {
+            Verdict::Unknown(Sym::new("grace"))
+        } else {
+            Verdict::Fail
+        }
+    } else if label("bad").is_some() {
+        Verdict::Fail
+    } else {
+        Verdict::Pass
+    };
+    let mut judgement = Judgement::new(subject, verdict)
+        .message(format!("bad is {}", label("bad").unwrap_or("not set")))
+        .recheck(recheck);
+    judgement.severity = label("severity").map(|s| s.parse().unwrap());
+    judgement
+}
+
+struct PodBad;
+impl Check for PodBad {
+    fn meta(&self) -> &'static CheckMeta {
+        &POD
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
+        if let Unit::Root(root) = unit
+            && let Some(pod) = view.inventory.pod_at(&root.key)
+        {
+            let subject = root_subject(view.inventory, root);
+            out.push(judge(subject, view.now, |key| pod.label(key)));
+        }
+    }
+}
+
+struct NodeBad;
+impl Check for NodeBad {
+    fn meta(&self) -> &'static CheckMeta {
+        &NODE
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
+        if let Unit::Node(name) = unit
+            && let Some(node) = view.inventory.node(name)
+        {
+            let subject = cluster_subject(Kind::Node, name, &node.meta.uid);
+            let label = |key: &str| node.meta.labels.get(key).map(Sym::as_str);
+            out.push(judge(subject, view.now, label));
+        }
+    }
+}
+
+struct NamespaceBad;
+impl Check for NamespaceBad {
+    fn meta(&self) -> &'static CheckMeta {
+        &NAMESPACE
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, _: &Unit, out: &mut Vec<Judgement>) {
+        for (name, namespace) in view.inventory.namespaces() {
+            let subject = cluster_subject(Kind::Namespace, name, &Default::default());
+            let bad = namespace_label(name, Some(namespace), "bad").is_some();
+            out.push(judge(subject, view.now, |key| {
+                (key == "bad" && bad).then_some("yes")
+            }));
+        }
+    }
+}

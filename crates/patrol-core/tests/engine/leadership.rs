@@ -1,0 +1,134 @@
+//! Replicas, take-overs, and processes that think they still lead.
+
+use patrol_api::time::Span;
+use patrol_api::words::Phase;
+use patrol_core::clock::Mono;
+use patrol_core::event::{Event, Refusal, WriteResult};
+use patrol_core::kind::Kind;
+use serde_json::json;
+
+use crate::world::{Fate, Mood, World, key};
+
+#[test]
+fn a_standby_neither_writes_nor_sends() {
+    let mut w = World::patrolled();
+    w.event(Event::Leading(false));
+    let before = Mono(w.mono);
+    w.run_for(Span::seconds(1));
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::hours(2));
+    assert!(w.writes_since(before).is_empty());
+    assert!(w.sent.is_empty());
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/web").len(), 1);
+}
+
+#[test]
+fn a_take_over_goes_by_what_the_other_wrote() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    w.event(Event::Leading(false));
+    w.settle();
+    // Another process resolves it, tells it, patrols and reports.
+    let (at, now) = (
+        w.ticket_key("shop/web"),
+        w.wall().plus(Span::hours(9)).to_string(),
+    );
+    w.mono += 9 * 3_600_000;
+    w.pod("shop/web", json!({}));
+    let when = now.clone();
+    w.edit(Kind::Ticket, &at, move |t| {
+        let status = &mut t["status"];
+        status["phase"] = json!("Resolved");
+        status["episode"]["resolvedAt"] = json!(when);
+        status["episode"]["resolution"] = json!("Fixed");
+        status["alerts"][0]["state"] = json!("Closed");
+        status["history"].as_array_mut().unwrap().push(json!({
+            "at": when, "from": "Open", "to": "Resolved", "reason": "Fixed", "actor": "x"}));
+    });
+    w.edit(Kind::PatrolPolicy, &key("", "p"), |p| {
+        p["status"]["lastPatrol"]["startedAt"] = json!(now);
+        p["status"]["lastPatrol"]["finishedAt"] = json!(now);
+        p["status"]["lastCompletePatrolAt"] = json!(now);
+    });
+    w.run_for(Span::seconds(30));
+    let before = Mono(w.mono);
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(5));
+    assert_eq!(
+        w.told("soc", "shop/web").len(),
+        1,
+        "{:?}",
+        w.told("soc", "shop/web")
+    );
+    let last = w.policy_status("p").last_patrol.unwrap().started_at;
+    assert_eq!(
+        last.to_string(),
+        now,
+        "no patrol of its own, no old one written back"
+    );
+    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    let writes = w.writes_since(before);
+    assert!(
+        !writes.iter().any(|w| w.starts_with("status")),
+        "{writes:?}"
+    );
+}
+
+#[test]
+fn f2_what_the_old_leader_recorded_in_its_last_moment_is_kept() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::seconds(20));
+    w.event(Event::Leading(false));
+    w.event(Event::Leading(true));
+    w.settle();
+    let (at, now) = (w.ticket_key("shop/web"), w.wall().to_string());
+    w.edit(Kind::Ticket, &at, |t| {
+        t["status"]["alerts"] = json!([{"receiver": "soc", "uid": "uid-4", "seq": 1, "n": 1,
+            "state": "Firing", "reason": "Opened", "at": now, "episode": 1}]);
+    });
+    w.run_for(Span::seconds(5));
+    assert_eq!(w.status("shop/web").alerts.len(), 1);
+}
+
+#[test]
+fn row_6_answers_of_a_former_leadership_change_nothing() {
+    let mut w = World::patrolled();
+    w.fate("create", [Fate::Lost]);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.settle();
+    w.event(Event::Leading(false));
+    w.run_for(Span::minutes(2));
+    w.event(Event::Leading(true));
+    w.run_for(Span::seconds(10));
+    assert_eq!(w.status("shop/web").phase, Phase::Open);
+}
+
+#[test]
+fn a_lease_that_is_not_certain_makes_no_storm_of_tries() {
+    let mut w = World::new();
+    w.policy(
+        "p",
+        json!({"alerts": {"webhook": {"url": "https://own.example.com/"}}}),
+    );
+    w.run_for(Span::seconds(5));
+    for operation in ["create", "status", "policy", "finalizer"] {
+        let no = Fate::Answer(WriteResult::Refused(Refusal::NotLeader));
+        w.fate(operation, std::iter::repeat_n(no, 100_000));
+    }
+    w.pod("shop/web", json!({"bad": "yes"}));
+    let before = Mono(w.mono);
+    w.run_for(Span::minutes(2));
+    assert!(
+        w.writes_since(before).len() < 40,
+        "{}",
+        w.writes_since(before).len()
+    );
+    w.fates.clear();
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.told("policy/p", "shop/web").len(), 1);
+}

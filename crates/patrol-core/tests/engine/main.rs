@@ -1,0 +1,25 @@
+//! The engine in a small world: a virtual clock, an honest API server in memory, scripted
+//! receivers, and three checks of its own. Every test names the rule or the row it holds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test that cannot go on must fail"
+)]
+
+mod alerts;
+mod catalogue;
+mod ceiling;
+mod leadership;
+mod patrols;
+mod policies;
+mod server;
+mod sight;
+mod tickets;
+mod time;
+mod world;

@@ -1,0 +1,685 @@
+//! The world of a test: what users do to it, what goes wrong in it, and what it shows.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use patrol_api::policy::PatrolPolicyStatus;
+use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::{Span, Time};
+use patrol_core::clock::{Mono, Now};
+use patrol_core::effect::{Effect, Precondition};
+use patrol_core::engine::{Config, Patrol};
+use patrol_core::event::{
+    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
+};
+use patrol_core::facts::{DecodeError, ObjectKey, decode_value};
+use patrol_core::inventory::Blindness;
+use patrol_core::kind::Kind;
+use patrol_core::notice::{Notice, NoticeTicket};
+use serde_json::{Value, json};
+
+use crate::catalogue::CATALOGUE;
+use crate::server::{No, Server, text};
+
+pub const START: i64 = 1_800_000_000;
+pub const HOME: &str = "kube-patrol";
+
+/// What becomes of the next write of a kind.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// Not applied; answered so.
+    Answer(WriteResult),
+    /// Applied, and the answer is lost on the way.
+    Unanswered,
+    /// Neither applied nor answered.
+    Lost,
+}
+
+/// How a receiver behaves.
+#[derive(Clone, Debug)]
+pub enum Mood {
+    Accept,
+    Answer(DeliveryClass),
+    /// Takes it, and the answer never comes.
+    Unanswered,
+    /// Takes it, and answers after this time.
+    Slow(Span),
+    /// Refuses every message that holds a ticket about this subject.
+    Refuse(&'static str),
+}
+
+/// A telling that a receiver took.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub receiver: String,
+    pub ticket: NoticeTicket,
+}
+
+pub struct World {
+    pub engine: Patrol,
+    pub config: Config,
+    pub server: Server,
+    pub mono: u64,
+    /// Wall clock minus boot clock, seconds.
+    pub skew: i64,
+    pub moods: BTreeMap<String, Mood>,
+    pub fates: BTreeMap<&'static str, VecDeque<Fate>>,
+    /// Kinds whose watch says nothing.
+    pub silent: BTreeSet<Kind>,
+    pub denied: BTreeSet<Kind>,
+    pub sent: Vec<(Mono, String, Notice)>,
+    pub taken: Vec<Taken>,
+    /// Every write, by name of the operation and object.
+    pub writes: Vec<(Mono, String)>,
+    pub announced: Vec<String>,
+    pub ticks: usize,
+    pub reviews_answered: bool,
+    /// What the server makes of a ticket's status before it stores it.
+    pub rewrite: Option<fn(&mut Value)>,
+    events: VecDeque<Event>,
+    later: Vec<(u64, Event)>,
+    wake: Mono,
+}
+
+pub fn key(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey::new(namespace, name)
+}
+
+impl World {
+    /// A world in which this process leads and nothing is wrong yet.
+    pub fn new() -> Self {
+        let mut world = Self::unsynced();
+        for name in ["shop", "bank", HOME] {
+            world.namespace(name, json!({}));
+        }
+        world.list_all();
+        world.event(Event::Leading(true));
+        world.settle();
+        world
+    }
+
+    /// A process that has seen nothing.
+    pub fn unsynced() -> Self {
+        let config = Config::new(CATALOGUE);
+        Self {
+            engine: Patrol::new(config.clone()),
+            config,
+            server: Server::default(),
+            mono: 1_000_000,
+            skew: START - 1_000,
+            moods: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            silent: BTreeSet::new(),
+            denied: BTreeSet::new(),
+            sent: vec![],
+            taken: vec![],
+            writes: vec![],
+            announced: vec![],
+            ticks: 0,
+            reviews_answered: true,
+            rewrite: None,
+            events: VecDeque::new(),
+            later: vec![],
+            wake: Mono(0),
+        }
+    }
+
+    /// With the usual policy and a receiver `soc` that it names.
+    pub fn patrolled() -> Self {
+        let mut world = Self::new();
+        world.receiver("soc", json!({}));
+        world.policy("p", json!({}));
+        world.run_for(Span::seconds(3));
+        world
+    }
+
+    // ------------------------------------------------------------ time
+
+    pub fn now(&self) -> Now {
+        Now {
+            wall: Time::from_unix((self.mono / 1000) as i64 + self.skew),
+            mono: Mono(self.mono),
+        }
+    }
+
+    pub fn wall(&self) -> Time {
+        self.now().wall
+    }
+
+    /// Everything that follows from what happened, until nothing does at this instant.
+    pub fn settle(&mut self) {
+        for _ in 0..400 {
+            while let Some(event) = self.events.pop_front() {
+                self.step(event);
+            }
+            self.step(Event::Tick);
+            self.ticks += 1;
+            if self.events.is_empty() && self.wake > Mono(self.mono) {
+                return;
+            }
+        }
+        panic!("the engine spins: it never lets the time pass");
+    }
+
+    pub fn run_for(&mut self, span: Span) {
+        self.settle();
+        let end = self.mono + span.as_millis();
+        loop {
+            let late = self.later.iter().map(|(at, _)| *at).min();
+            let hear = (self.mono / 30_000 + 1) * 30_000;
+            let next = self
+                .wake
+                .0
+                .min(hear)
+                .min(late.unwrap_or(u64::MAX))
+                .max(self.mono + 1);
+            if next > end {
+                break;
+            }
+            self.mono = next;
+            let (due, later) = std::mem::take(&mut self.later)
+                .into_iter()
+                .partition(|(at, _)| *at <= next);
+            self.later = later;
+            self.events
+                .extend(Vec::into_iter(due).map(|(_, event): (u64, Event)| event));
+            if next == hear {
+                self.hear();
+            }
+            self.settle();
+        }
+        self.mono = end;
+        self.settle();
+    }
+
+    fn hear(&mut self) {
+        for kind in Kind::ALL {
+            if !self.silent.contains(&kind) {
+                self.events.push_back(Event::Heard(kind));
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ the process
+
+    pub fn event(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.engine.step(event, self.now());
+        for effect in effects {
+            self.carry(effect);
+        }
+    }
+
+    /// The process dies and starts anew; it lists everything and leads.
+    pub fn restart(&mut self) {
+        self.die();
+        self.list_all();
+        self.event(Event::Leading(true));
+        self.settle();
+    }
+
+    /// The process dies; whatever was under way never comes back.
+    pub fn die(&mut self) {
+        self.engine = Patrol::new(self.config.clone());
+        self.events.clear();
+        self.later.clear();
+    }
+
+    pub fn list_all(&mut self) {
+        for kind in Kind::ALL {
+            self.list(kind);
+        }
+    }
+
+    pub fn list(&mut self, kind: Kind) {
+        self.events.push_back(Event::ListStarted(kind));
+        let objects: Vec<Value> = self
+            .server
+            .objects
+            .iter()
+            .filter(|((k, _), _)| *k == kind)
+            .map(|(_, v)| v.clone())
+            .collect();
+        for value in objects {
+            self.seen(kind, &value);
+        }
+        self.events.push_back(Event::ListFinished(kind));
+    }
+
+    fn seen(&mut self, kind: Kind, value: &Value) {
+        if self.silent.contains(&kind) {
+            return;
+        }
+        let event = match decode_value(kind, value) {
+            Ok(observed) => Event::Seen(Box::new(observed)),
+            Err(error) => Event::Undecodable(error),
+        };
+        self.events.push_back(event);
+    }
+
+    // ------------------------------------------------------------ users
+
+    pub fn apply(&mut self, kind: Kind, key: &ObjectKey, value: Value) {
+        let now = self.wall().to_string();
+        let value = self.server.apply(kind, key, value, &now);
+        self.seen(kind, &value);
+    }
+
+    pub fn edit(&mut self, kind: Kind, key: &ObjectKey, change: impl FnOnce(&mut Value)) {
+        let before = self.server.get(kind, key).cloned().expect("it is there");
+        let value = self.server.edit(kind, key, before, change);
+        self.seen(kind, &value);
+    }
+
+    pub fn delete(&mut self, kind: Kind, key: &ObjectKey) {
+        if self.server.delete(kind, key).is_some() && !self.silent.contains(&kind) {
+            self.events.push_back(Event::Gone(kind, key.clone()));
+        }
+    }
+
+    pub fn namespace(&mut self, name: &str, labels: Value) {
+        let value = json!({"metadata": {"labels": labels}});
+        self.apply(Kind::Namespace, &key("", name), value);
+    }
+
+    /// A pod `namespace/name` with labels.
+    pub fn pod(&mut self, place: &str, labels: Value) {
+        let value = json!({"metadata": {"labels": labels}, "spec": {"containers": []}});
+        self.apply(Kind::Pod, &place_of(place), value);
+    }
+
+    pub fn node(&mut self, name: &str, labels: Value) {
+        self.apply(
+            Kind::Node,
+            &key("", name),
+            json!({"metadata": {"labels": labels}}),
+        );
+    }
+
+    /// The usual policy, with what `spec` says instead.
+    pub fn policy(&mut self, name: &str, spec: Value) {
+        let mut whole = json!({
+            "schedule": {"every": "15m"},
+            "baselines": ["test"],
+            "alerts": {"receivers": [{"name": "soc"}]},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        self.apply(Kind::PatrolPolicy, &key("", name), json!({"spec": whole}));
+    }
+
+    pub fn delete_policy(&mut self, name: &str) {
+        let at = key("", name);
+        let policy = self.server.get(Kind::PatrolPolicy, &at).cloned().unwrap();
+        let kept = policy["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|f| !f.is_empty());
+        if kept {
+            let now = self.wall().to_string();
+            self.edit(Kind::PatrolPolicy, &at, |p| {
+                p["metadata"]["deletionTimestamp"] = json!(now);
+            });
+        } else {
+            self.delete(Kind::PatrolPolicy, &at);
+        }
+    }
+
+    pub fn receiver(&mut self, name: &str, spec: Value) {
+        let mut whole = json!({"webhook": {"url": format!("https://{name}.example.com/")}});
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        self.apply(Kind::AlertReceiver, &key("", name), json!({"spec": whole}));
+    }
+
+    /// A namespace ends: its pods, then its tickets, then itself.
+    pub fn end_namespace(&mut self, name: &str) {
+        self.server.terminating.insert(name.into());
+        for kind in [Kind::Ticket, Kind::Pod] {
+            let keys: Vec<ObjectKey> = self.keys(kind, name);
+            for key in keys {
+                self.delete(kind, &key);
+            }
+            self.settle();
+        }
+        self.delete(Kind::Namespace, &key("", name));
+        self.settle();
+    }
+
+    pub fn keys(&self, kind: Kind, namespace: &str) -> Vec<ObjectKey> {
+        self.server
+            .objects
+            .keys()
+            .filter(|(k, key)| *k == kind && key.namespace.as_str() == namespace)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    pub fn fate(&mut self, operation: &'static str, fates: impl IntoIterator<Item = Fate>) {
+        self.fates.entry(operation).or_default().extend(fates);
+    }
+
+    pub fn mood(&mut self, receiver: &str, mood: Mood) {
+        self.moods.insert(receiver.into(), mood);
+    }
+
+    // ------------------------------------------------------------ what it shows
+
+    pub fn tickets(&self) -> Vec<Ticket> {
+        self.server
+            .objects
+            .iter()
+            .filter(|((kind, _), _)| *kind == Kind::Ticket)
+            .filter_map(|(_, value)| serde_json::from_value(value.clone()).ok())
+            .collect()
+    }
+
+    /// The ticket about a subject, by `namespace/name` or name.
+    pub fn find(&self, subject: &str) -> Option<Ticket> {
+        let at = place_of(subject);
+        self.tickets().into_iter().find(|t| {
+            let s = &t.spec.finding.subject;
+            s.name == *at.name && s.namespace.as_deref().unwrap_or("") == at.namespace.as_str()
+        })
+    }
+
+    pub fn ticket(&self, subject: &str) -> Ticket {
+        self.find(subject)
+            .unwrap_or_else(|| panic!("no ticket about {subject}"))
+    }
+
+    pub fn ticket_key(&self, subject: &str) -> ObjectKey {
+        let ticket = self.ticket(subject);
+        key(
+            ticket.metadata.namespace.as_deref().unwrap(),
+            ticket.metadata.name.as_deref().unwrap(),
+        )
+    }
+
+    /// The stored status; the default before it is written.
+    pub fn status(&self, subject: &str) -> TicketStatus {
+        self.ticket(subject).status.unwrap_or_default()
+    }
+
+    pub fn open(&self) -> usize {
+        let open = |t: &&Ticket| {
+            let phase = t.status.as_ref().map(|s| s.phase.as_str());
+            phase.is_none_or(|p| p != "Resolved")
+        };
+        self.tickets().iter().filter(open).count()
+    }
+
+    pub fn policy_status(&self, name: &str) -> PatrolPolicyStatus {
+        let value = self.server.get(Kind::PatrolPolicy, &key("", name)).unwrap();
+        value
+            .get("status")
+            .map(|s| serde_json::from_value(s.clone()).unwrap())
+            .unwrap_or_default()
+    }
+
+    /// `True(Reason)` of a condition.
+    pub fn condition(&self, kind: Kind, name: &str, condition: &str) -> String {
+        let value = self.server.get(kind, &key("", name)).unwrap();
+        let conditions = value["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .find(|c| text(c, "/type") == condition)
+            .map(|c| format!("{}({})", text(c, "/status"), text(c, "/reason")))
+            .unwrap_or_default()
+    }
+
+    pub fn says(&self, policy: &str, condition: &str) -> String {
+        self.condition(Kind::PatrolPolicy, policy, condition)
+    }
+
+    /// What a receiver was told of a subject: `Firing 1.1.1 Opened`.
+    pub fn told(&self, receiver: &str, subject: &str) -> Vec<String> {
+        let at = place_of(subject);
+        self.taken
+            .iter()
+            .filter(|t| t.receiver == receiver && t.ticket.subject.name == *at.name)
+            .map(|t| {
+                let n = &t.ticket;
+                format!("{} {}.{}.{} {}", n.state, n.episode, n.seq, n.n, n.reason)
+            })
+            .collect()
+    }
+
+    /// Names of the subjects that a receiver was told of, once each.
+    pub fn told_subjects(&self, receiver: &str) -> BTreeSet<String> {
+        let of = |t: &&Taken| t.receiver == receiver;
+        let taken = self.taken.iter().filter(of);
+        taken.map(|t| t.ticket.subject.name.clone()).collect()
+    }
+
+    pub fn writes_since(&self, at: Mono) -> Vec<&str> {
+        self.writes
+            .iter()
+            .filter(|(when, _)| *when > at)
+            .map(|(_, what)| what.as_str())
+            .collect()
+    }
+
+    // ------------------------------------------------------------ effects
+
+    fn carry(&mut self, effect: Effect) {
+        match effect {
+            Effect::CreateTicket { id, ticket } => {
+                let value = serde_json::to_value(&*ticket).unwrap();
+                let at = key(
+                    text(&value, "/metadata/namespace"),
+                    text(&value, "/metadata/name"),
+                );
+                let now = self.wall().to_string();
+                self.write("create", id, &at.clone(), Kind::Ticket, move |world| {
+                    world.server.create(Kind::Ticket, &at, value, &now)
+                });
+            }
+            Effect::WriteTicketStatus { id, at, status } => {
+                let mut status = serde_json::to_value(&*status).unwrap();
+                if let Some(rewrite) = self.rewrite {
+                    rewrite(&mut status);
+                }
+                self.change("status", id, Kind::Ticket, at, move |t| {
+                    t["status"] = status
+                });
+            }
+            Effect::WriteTicketLabels { id, at, labels } => {
+                self.change("labels", id, Kind::Ticket, at, move |t| {
+                    for (k, v) in labels {
+                        t["metadata"]["labels"][k] = json!(v);
+                    }
+                });
+            }
+            Effect::DeleteTicket { id, at } => self.delete_ticket(id, &at),
+            Effect::ReadTicket { id, key } => self.read_ticket(id, &key),
+            Effect::WritePolicyStatus { id, at, status } => {
+                let status = serde_json::to_value(&*status).unwrap();
+                self.change("policy", id, Kind::PatrolPolicy, at, move |p| {
+                    p["status"] = status;
+                });
+            }
+            Effect::WritePolicyFinalizer { id, at, present } => {
+                let name = at.key.clone();
+                self.change("finalizer", id, Kind::PatrolPolicy, at, move |p| {
+                    let list = if present {
+                        vec!["kubepatrol.io/closing"]
+                    } else {
+                        vec![]
+                    };
+                    p["metadata"]["finalizers"] = json!(list);
+                });
+                self.end_policy(&name);
+            }
+            Effect::WriteReceiverStatus { id, at, status } => {
+                let status = serde_json::to_value(&*status).unwrap();
+                self.change("receiver", id, Kind::AlertReceiver, at, move |r| {
+                    r["status"] = status;
+                });
+            }
+            Effect::Send { id, target, notice } => self.deliver(id, target.name, *notice),
+            Effect::Review(kinds) => {
+                let answer = |kind: &Kind| match self.denied.contains(kind) {
+                    true => Err(Blindness::Denied("list".into())),
+                    false => Ok(()),
+                };
+                let answers = kinds.iter().map(|kind| (*kind, answer(kind))).collect();
+                if self.reviews_answered {
+                    self.events.push_back(Event::Reviewed(answers));
+                }
+            }
+            Effect::Count(_) => {}
+            Effect::Announce(a) => self.announced.push(format!("{} {}", a.reason, a.note)),
+            Effect::WakeAt(at) => self.wake = at,
+        }
+    }
+
+    fn end_policy(&mut self, at: &ObjectKey) {
+        let over = self.server.get(Kind::PatrolPolicy, at).is_some_and(|p| {
+            p["metadata"]["deletionTimestamp"].is_string()
+                && p["metadata"]["finalizers"]
+                    .as_array()
+                    .is_none_or(Vec::is_empty)
+        });
+        if over {
+            self.delete(Kind::PatrolPolicy, at);
+        }
+    }
+
+    fn change(
+        &mut self,
+        operation: &'static str,
+        id: WriteId,
+        kind: Kind,
+        at: Precondition,
+        change: impl FnOnce(&mut Value) + 'static,
+    ) {
+        let place = at.key.clone();
+        self.write(operation, id, &place, kind, move |world| {
+            world.server.change(kind, &at, change)
+        });
+    }
+
+    fn write(
+        &mut self,
+        operation: &'static str,
+        id: WriteId,
+        at: &ObjectKey,
+        kind: Kind,
+        apply: impl FnOnce(&mut Self) -> Result<Value, No>,
+    ) {
+        self.writes
+            .push((Mono(self.mono), format!("{operation} {at}")));
+        let fate = self.fates.get_mut(operation).and_then(VecDeque::pop_front);
+        match fate {
+            Some(Fate::Answer(result)) => {
+                self.events.push_back(Event::Written(id, result));
+                return;
+            }
+            Some(Fate::Lost) => return,
+            Some(Fate::Unanswered) | None => {}
+        }
+        let result = match apply(self) {
+            Ok(value) => {
+                self.seen(kind, &value);
+                WriteResult::Done(written(kind, value))
+            }
+            Err(No::Exists) => {
+                let there = self.server.get(kind, at).cloned();
+                WriteResult::Exists(there.and_then(|v| serde_json::from_value(v).ok()))
+            }
+            Err(No::Conflict) => WriteResult::Conflict,
+            Err(No::NotFound) => WriteResult::NotFound,
+            Err(No::Terminating) => WriteResult::Refused(Refusal::NamespaceTerminating),
+        };
+        if fate.is_none() {
+            self.events.push_back(Event::Written(id, result));
+        }
+    }
+
+    fn delete_ticket(&mut self, id: WriteId, at: &Precondition) {
+        let place = at.key.clone();
+        self.writes
+            .push((Mono(self.mono), format!("delete {place}")));
+        let result = match self.server.change(Kind::Ticket, at, |_| {}) {
+            Ok(_) => {
+                self.delete(Kind::Ticket, &place);
+                WriteResult::Done(Written::Nothing)
+            }
+            Err(No::NotFound) => WriteResult::NotFound,
+            Err(_) => WriteResult::Conflict,
+        };
+        self.events.push_back(Event::Written(id, result));
+    }
+
+    fn read_ticket(&mut self, id: WriteId, at: &ObjectKey) {
+        self.writes.push((Mono(self.mono), format!("read {at}")));
+        match self.server.get(Kind::Ticket, at).cloned() {
+            Some(value) => self.seen(Kind::Ticket, &value),
+            None => self.events.push_back(Event::Gone(Kind::Ticket, at.clone())),
+        }
+        let done = WriteResult::Done(Written::Nothing);
+        self.events.push_back(Event::Written(id, done));
+    }
+
+    fn deliver(&mut self, id: DeliveryId, receiver: String, notice: Notice) {
+        self.sent
+            .push((Mono(self.mono), receiver.clone(), notice.clone()));
+        let mood = self.moods.get(&receiver).cloned().unwrap_or(Mood::Accept);
+        let refused = |name: &str| notice.tickets.iter().any(|t| t.subject.name == name);
+        let (class, after) = match mood {
+            Mood::Accept => (DeliveryClass::Accepted, Some(0)),
+            Mood::Answer(class) => (class, Some(0)),
+            Mood::Unanswered => (DeliveryClass::Accepted, None),
+            Mood::Slow(span) => (DeliveryClass::Accepted, Some(span.as_millis())),
+            Mood::Refuse(name) if refused(name) => (DeliveryClass::Payload, Some(0)),
+            Mood::Refuse(_) => (DeliveryClass::Accepted, Some(0)),
+        };
+        if class == DeliveryClass::Accepted {
+            self.taken.extend(notice.tickets.iter().map(|ticket| Taken {
+                receiver: receiver.clone(),
+                ticket: ticket.clone(),
+            }));
+        }
+        let part = PartOutcome {
+            event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
+            class,
+            at: self.wall(),
+        };
+        match after {
+            None => {}
+            Some(0) => self.events.push_back(Event::Delivered(id, vec![part])),
+            Some(ms) => self
+                .later
+                .push((self.mono + ms, Event::Delivered(id, vec![part]))),
+        }
+    }
+
+    /// An object that exists and cannot be decoded.
+    pub fn garble(&mut self, kind: Kind, at: &ObjectKey) {
+        self.events.push_back(Event::Undecodable(DecodeError {
+            kind,
+            key: Some(at.clone()),
+            reason: "garbled".into(),
+        }));
+    }
+}
+
+fn written(kind: Kind, value: Value) -> Written {
+    match kind {
+        Kind::Ticket => Written::Ticket(Box::new(serde_json::from_value(value).unwrap())),
+        Kind::PatrolPolicy => Written::Policy(Box::new(serde_json::from_value(value).unwrap())),
+        _ => Written::Receiver(Box::new(serde_json::from_value(value).unwrap())),
+    }
+}
+
+fn place_of(place: &str) -> ObjectKey {
+    match place.split_once('/') {
+        Some((namespace, name)) => key(namespace, name),
+        None => key("", place),
+    }
+}
