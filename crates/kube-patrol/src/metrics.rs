@@ -229,10 +229,12 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
             .iter()
             .map(|((policy, severity), n)| ([policy.clone(), severity.to_string()], *n)),
     );
-    families.counts("ticket_writes_waiting", "Ticket writes that wait for their turn.", [], [(
+    families.counts(
+        "ticket_writes_waiting",
+        "Ticket writes that wait for their turn.",
         [],
-        s.writes_waiting,
-    )]);
+        [([], s.writes_waiting)],
+    );
     families.counts(
         "tickets_overflowed",
         "Findings beyond maxPerCheck that are counted in aggregate tickets.",
@@ -352,17 +354,23 @@ fn receivers(families: &mut Families, s: &Snapshot, now: Time) {
         "alert_oldest_pending_seconds",
         "Time since the oldest pending message became due, by receiver; 0 when none is.",
         ["receiver"],
-        s.receivers
-            .iter()
-            .map(|r| ([r.name.clone()], r.oldest_pending.map_or(0.0, |at| age(at, now)))),
+        s.receivers.iter().map(|r| {
+            (
+                [r.name.clone()],
+                r.oldest_pending.map_or(0.0, |at| age(at, now)),
+            )
+        }),
     );
     families.gauges(
         "receiver_ready",
         "1 while a receiver accepts (or was not tried yet), else 0.",
         ["receiver"],
-        s.receivers
-            .iter()
-            .map(|r| ([r.name.clone()], f64::from(u8::from(r.ready != Some(false))))),
+        s.receivers.iter().map(|r| {
+            (
+                [r.name.clone()],
+                f64::from(u8::from(r.ready != Some(false))),
+            )
+        }),
     );
     families.gauges(
         "receiver_circuit",

@@ -151,7 +151,9 @@ impl<E: Edge> Shell<E> {
             if self.once
                 && self.patrol.has_patrolled()
                 && self.patrol.is_settled()
-                && self.courier.is_idle() && self.is_drained() {
+                && self.courier.is_idle()
+                && self.is_drained()
+            {
                 break Ended::Done;
             }
         };

@@ -82,8 +82,8 @@ pub async fn serve(listener: TcpListener, probes: Arc<Probes>) -> std::io::Resul
                 let probes = Arc::clone(&probes);
                 async move { Ok::<_, Infallible>(answer(&probes, &request).await) }
             });
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             // A peer that misbehaves ends its own connection only.
             let _ = tokio::time::timeout(LIFE, connection).await;
         });
@@ -98,7 +98,11 @@ async fn answer<B>(probes: &Probes, request: &Request<B>) -> Response<Full<Bytes
         }
         "/readyz" => {
             let ready = probes.pulse.is_synced() && probes.pulse.is_alive((probes.clock)());
-            plain(ready, "ok", "policies, receivers and tickets are not listed yet")
+            plain(
+                ready,
+                "ok",
+                "policies, receivers and tickets are not listed yet",
+            )
         }
         "/metrics" => metrics(probes).await,
         _ => reply(StatusCode::NOT_FOUND, "text/plain", "not found\n".into()),

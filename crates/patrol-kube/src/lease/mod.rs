@@ -7,11 +7,12 @@
 mod election;
 mod fence;
 mod record;
+mod settings;
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use fence::Fence;
+pub use settings::{LeaseSettings, LeaseStats};
 
 use crate::boot_clock::boot;
 use crate::client::{Call, Http, JSON, OBJECT_MAX, Reply};
@@ -35,96 +37,6 @@ pub const LEASE_NAME: &str = "kube-patrol";
 /// How long the last write of a leader that goes may take.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Who stands for election, where, and its times.
-#[derive(Clone, Debug)]
-pub struct LeaseSettings {
-    /// The operator's namespace.
-    pub namespace: String,
-    /// Unique for each replica: the pod's name.
-    pub identity: String,
-    /// How long a lease lasts without renewal.
-    pub duration: Duration,
-    /// How long a leader tries to renew before it gives up; shorter than `duration`.
-    pub renew_deadline: Duration,
-    /// Pause between tries.
-    pub retry_period: Duration,
-    /// How long a new leader holds still after a takeover that was no hand-over.
-    pub takeover_wait: Duration,
-}
-
-impl LeaseSettings {
-    /// The default times.
-    #[must_use]
-    pub fn new(namespace: &str, identity: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            identity: identity.to_owned(),
-            duration: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry_period: Duration::from_secs(2),
-            takeover_wait: Duration::from_secs(10),
-        }
-    }
-
-    /// Whether the times fit together.
-    ///
-    /// # Errors
-    /// A sentence that names the flags.
-    pub fn check(&self) -> Result<(), String> {
-        if self.duration < Duration::from_secs(1) {
-            return Err("--lease-duration: is too short: give it at least 1s".to_owned());
-        }
-        if self.renew_deadline >= self.duration {
-            return Err(
-                "--renew-deadline: is not shorter than --lease-duration: make it shorter"
-                    .to_owned(),
-            );
-        }
-        if self.retry_period.is_zero() || self.retry_period >= self.renew_deadline {
-            return Err(
-                "--retry-period: is not between 0s and --renew-deadline: make it shorter"
-                    .to_owned(),
-            );
-        }
-        Ok(())
-    }
-}
-
-/// Counters of the election.
-#[derive(Debug, Default)]
-pub struct LeaseStats {
-    renewals: AtomicU64,
-    failures: AtomicU64,
-    gained: AtomicU64,
-    lost: AtomicU64,
-}
-
-impl LeaseStats {
-    /// Successful writes of the lease.
-    #[must_use]
-    pub fn renewals(&self) -> u64 {
-        self.renewals.load(Ordering::Relaxed)
-    }
-
-    /// Reads and writes of the lease that failed.
-    #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// Times leadership was gained.
-    #[must_use]
-    pub fn gained(&self) -> u64 {
-        self.gained.load(Ordering::Relaxed)
-    }
-
-    /// Times leadership was lost otherwise than by shutting down.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-}
-
 /// Stands for election until told to stop.
 pub struct Lease {
     http: Http,
@@ -135,6 +47,8 @@ pub struct Lease {
     fence: Fence,
     leading: watch::Sender<bool>,
     stats: Arc<LeaseStats>,
+    /// The last try failed; only the first of a row is worth a line in the log.
+    failing: bool,
 }
 
 /// Why a try did not go through.
@@ -171,6 +85,7 @@ impl Lease {
             fence: Fence::new(),
             leading: watch::Sender::new(false),
             stats: Arc::default(),
+            failing: false,
         }
     }
 
@@ -225,14 +140,13 @@ impl Lease {
             other => other,
         };
         match tried {
-            Ok(()) | Err(Miss::Conflict) => {}
+            Ok(()) | Err(Miss::Conflict) => self.failing = false,
             Err(Miss::Failed(reason)) => {
                 self.stats.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(
-                    reason,
-                    holder = self.election.is_holder(),
-                    "the lease cannot be read or written"
-                );
+                if !std::mem::replace(&mut self.failing, true) {
+                    let holder = self.election.is_holder();
+                    tracing::warn!(reason, holder, "the lease cannot be read or written");
+                }
             }
         }
         self.give_up_in_time();
