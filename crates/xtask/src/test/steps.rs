@@ -123,6 +123,7 @@ fn unit() -> Result<Skipped, Failure> {
     cargo([
         "test",
         "--quiet",
+        "--no-fail-fast",
         "--workspace",
         "--exclude",
         "patrol-e2e",
@@ -139,11 +140,23 @@ fn simulator() -> Result<Skipped, Failure> {
 }
 
 fn simulated() -> Result<Skipped, Failure> {
-    cargo(["test", "--quiet", "--package", "patrol-simulator"])
+    cargo([
+        "test",
+        "--quiet",
+        "--no-fail-fast",
+        "--package",
+        "patrol-simulator",
+    ])
 }
 
 fn local() -> Result<Skipped, Failure> {
-    cargo(["test", "--quiet", "--package", "kube-patrol"])
+    cargo([
+        "test",
+        "--quiet",
+        "--no-fail-fast",
+        "--package",
+        "kube-patrol",
+    ])
 }
 
 fn deny() -> Result<Skipped, Failure> {
@@ -193,7 +206,13 @@ fn e2e() -> Result<Skipped, Failure> {
     let report = tempfile::NamedTempFile::new()?;
     let run = passes(
         repo::cargo()
-            .args(["test", "--quiet", "--package", "patrol-e2e"])
+            .args([
+                "test",
+                "--quiet",
+                "--no-fail-fast",
+                "--package",
+                "patrol-e2e",
+            ])
             .env(SKIP_REPORT, report.path()),
     );
     let skipped: Vec<String> = std::fs::read_to_string(report.path())?
