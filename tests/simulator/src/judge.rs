@@ -49,6 +49,8 @@ pub struct Judge {
     inventory: Inventory,
     policies: BTreeMap<String, PatrolPolicy>,
     listed: BTreeSet<String>,
+    /// Kinds whose last list went to its end.
+    complete: BTreeSet<Kind>,
     rulebook: Rulebook,
     own: OwnState,
     said: BTreeMap<ObjectKey, Said>,
@@ -63,6 +65,7 @@ impl Default for Judge {
             inventory: Inventory::new(),
             policies: BTreeMap::new(),
             listed: BTreeSet::new(),
+            complete: BTreeSet::new(),
             rulebook: Rulebook::default(),
             own: OwnState::default(),
             said: BTreeMap::new(),
@@ -103,6 +106,7 @@ impl Judge {
             }
             Event::ListStarted(kind) => {
                 self.inventory.relist_started(*kind);
+                self.complete.remove(kind);
                 if *kind == Kind::PatrolPolicy {
                     self.listed.clear();
                 }
@@ -110,6 +114,7 @@ impl Judge {
             }
             Event::ListFinished(kind) => {
                 self.inventory.relist_finished(*kind);
+                self.complete.insert(*kind);
                 if *kind == Kind::PatrolPolicy {
                     let listed = std::mem::take(&mut self.listed);
                     self.policies.retain(|name, _| listed.contains(name));
@@ -320,10 +325,18 @@ impl Judge {
             .collect()
     }
 
-    /// Whether the view says that a subject is gone.
+    /// Whether the view says that a subject is gone: it is not there, and its kind was
+    /// listed to the end and is not being listed again.
     #[must_use]
     pub fn is_gone(&self, subject: &Subject, now: Time) -> bool {
-        self.inspector(now).presence(subject) == Presence::Gone
+        let complete = Kind::find(&subject.group, &subject.kind).is_some_and(|kind| {
+            let sight = self.inventory.sight(kind);
+            kind.is_ours()
+                || (self.complete.contains(&kind)
+                    && sight.blindness().is_none()
+                    && sight.blind_count() == 0)
+        });
+        complete && self.inspector(now).presence(subject) != Presence::Here
     }
 
     /// Why a check cannot be judged in this view, if so.

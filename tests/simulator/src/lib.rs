@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod judge;
 pub mod manifests;
 mod mishaps;
+pub mod mutations;
 pub mod naive;
 pub mod process;
 pub mod rng;

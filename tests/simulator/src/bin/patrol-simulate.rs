@@ -15,6 +15,7 @@ struct Args {
     start: u64,
     seed: Option<u64>,
     trace: bool,
+    first: bool,
     threads: usize,
 }
 
@@ -24,6 +25,7 @@ fn parse() -> Result<Args, String> {
         start: 0,
         seed: None,
         trace: false,
+        first: false,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut words = std::env::args().skip(1);
@@ -40,9 +42,10 @@ fn parse() -> Result<Args, String> {
             "--seed" => args.seed = Some(number()?),
             "--threads" => args.threads = usize::try_from(number()?).unwrap_or(1),
             "--trace" => args.trace = true,
+            "--first" => args.first = true,
             _ => {
                 return Err(format!(
-                    "{word}: unknown argument: use --seeds N, --from N, --seed N, --threads N, --trace"
+                    "{word}: unknown argument: use --seeds N, --from N, --seed N, --threads N, --first, --trace"
                 ));
             }
         }
@@ -76,12 +79,16 @@ fn main() -> ExitCode {
         };
     }
     let began = Instant::now();
-    let report = run(args.start..args.start + args.seeds, args.threads, false);
+    let report = run(
+        args.start..args.start + args.seeds,
+        args.threads,
+        args.first,
+    );
     let seconds = began.elapsed().as_secs_f64();
     for failure in report.failures.iter().take(20) {
         let _ = writeln!(out, "{failure}");
     }
-    if let Some(first) = report.failures.first() {
+    if let (Some(first), false) = (report.failures.first(), args.first) {
         let _ = writeln!(out, "\nthe last of seed {}:", first.seed);
         for line in replay(first.seed, TAIL).1 {
             let _ = writeln!(out, "{line}");

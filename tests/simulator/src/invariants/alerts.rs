@@ -290,7 +290,14 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             .parked
             .contains_key(&(place.clone(), receiver.to_owned()));
         // Whether it ended is not asked while its policy rests.
+        let any_works = sim.truth.policies().values().any(|p| {
+            let name = p.metadata.name.as_deref().unwrap_or("");
+            !p.spec.suspend && sim.truth.is_compiled(name)
+        });
         let resting = sim.book.policies.get(place).is_some_and(|(name, _)| {
+            if name == COVERAGE_POLICY {
+                return !any_works && !sim.truth.policies().is_empty();
+            }
             !tickets.contains_key(place)
                 && sim
                     .truth
