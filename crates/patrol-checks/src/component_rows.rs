@@ -102,6 +102,7 @@ fn a_workload_must_run_the_right_image_new_enough() {
         "Fail impostor"
     );
     assert_eq!(with(json!({"minVersion": "1.12"})), "Pass");
+    assert_eq!(with(json!({"minVersion": "1.12.1"})), "Pass");
     assert_eq!(
         with(json!({"minVersion": "1.13"})),
         "Fail below-minimum-version"

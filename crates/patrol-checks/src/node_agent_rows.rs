@@ -551,6 +551,28 @@ fn an_agent_that_is_not_ready_fails_after_the_restart_grace() {
 }
 
 #[test]
+fn of_two_agents_that_are_not_ready_the_younger_has_the_longer_grace() {
+    let down = |name: &str, since: &str| {
+        agent(name, "n1").patch(json!({"status": {"conditions": [
+            {"type": "Ready", "status": "False", "lastTransitionTime": ago(since)}]}}))
+    };
+    let world = world().with(node("n1")).with(down("a", "1m"));
+    for (other, recheck) in [
+        ("9m", "2026-01-31T12:04:00Z"),
+        ("3m", "2026-01-31T12:04:00Z"),
+        ("30s", "2026-01-31T12:04:30Z"),
+    ] {
+        let seen = world
+            .clone()
+            .with(down("b", other))
+            .verdict(NOT_READY, "Node/n1");
+        assert_eq!(seen.said(), "Unknown(grace)", "{other}");
+        let at = seen.judgement.recheck_at.map(|t| t.to_string());
+        assert_eq!(at.as_deref(), Some(recheck), "{other}");
+    }
+}
+
+#[test]
 fn a_pod_without_any_condition_counts_from_its_creation() {
     let blank = |age: &str| {
         agent("a", "n1")
@@ -653,6 +675,17 @@ fn an_excluded_node_counts_against_the_daemon_set_that_came_closest() {
         .filter(|r| r.contains("Fail"))
         .collect();
     assert_eq!(failing, ["falco taint-not-tolerated Fail 1/1"]);
+}
+
+#[test]
+fn among_equals_an_excluded_node_counts_against_the_first_daemon_set() {
+    let twin = daemon(json!({})).patch(json!({"metadata": {"name": "a-twin"}}));
+    let world = world().with(twin).with(tainted("n1", "dedicated"));
+    let failing: Vec<String> = excluded(&world)
+        .into_iter()
+        .filter(|r| r.contains("Fail"))
+        .collect();
+    assert_eq!(failing, ["a-twin taint-not-tolerated Fail 1/1"]);
 }
 
 #[test]
