@@ -4,7 +4,7 @@
 //! when every kind it reads can be seen, and a unit whose own objects cannot be decoded
 //! never passes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod whole;
 
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
@@ -19,6 +19,8 @@ use crate::inventory::{Blindness, Inventory, RootKey};
 use crate::kind::Kind;
 use crate::rule::{Catalogue, Rule, Rulebook};
 use crate::sym::Sym;
+
+pub use whole::{Blind, Inspection, InspectionResult, inspect, inspect_each};
 
 /// A kind is fresh while its watch spoke at most this many seconds ago (alerting.md T5).
 pub const FRESH_SECONDS: i64 = 60;
@@ -344,108 +346,4 @@ pub fn detect_profile(inventory: &Inventory) -> Profile {
         (_, _, _, true) => Profile::SelfHosted,
         _ => Profile::Managed,
     }
-}
-
-/// The result of one whole inspection.
-#[derive(Clone, Debug, Default)]
-pub struct Inspection {
-    /// Every judgement, by policy, check, requirement and subject.
-    pub results: Vec<InspectionResult>,
-    /// Kinds that could not be seen, with the checks that were not judged for it.
-    pub blind: Blind,
-}
-
-/// One judgement with what the rule adds to it.
-#[derive(Clone, Debug)]
-pub struct InspectionResult {
-    /// Policy.
-    pub policy: Sym,
-    /// Check.
-    pub check: &'static CheckMeta,
-    /// Requirement.
-    pub requirement: Option<Sym>,
-    /// Severity.
-    pub severity: Severity,
-    /// Party.
-    pub party: Party,
-    /// Layer.
-    pub layer: patrol_api::words::Layer,
-    /// The judgement.
-    pub judgement: Judgement,
-}
-
-/// Judges every unit under every given rule: `scan`, `plan`, and the oracle of the tests.
-#[must_use]
-pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Rule>) -> Inspection {
-    let mut out = Inspection::default();
-    let mut results = vec![];
-    out.blind = inspect_each(inspector, rules, |rule, meta, judgement| {
-        results.push(InspectionResult {
-            policy: rule.policy.clone(),
-            check: meta,
-            requirement: rule.requirement.clone(),
-            severity: inspector.severity(rule, &judgement),
-            party: inspector.party(rule, meta, &judgement),
-            layer: rule.layer,
-            judgement,
-        });
-    });
-    out.results = results;
-    out.results.sort_by(|a, b| {
-        (
-            &a.policy,
-            a.check.id,
-            &a.requirement,
-            &a.judgement.subject,
-            &a.judgement.discriminator,
-        )
-            .cmp(&(
-                &b.policy,
-                b.check.id,
-                &b.requirement,
-                &b.judgement.subject,
-                &b.judgement.discriminator,
-            ))
-    });
-    out
-}
-
-/// Kinds that could not be seen, with the checks that were not judged for it.
-pub type Blind = BTreeMap<Kind, (Blindness, Vec<&'static str>)>;
-
-/// Judges every unit under every given rule and hands each judgement on, so that those of
-/// a large cluster need not be held at once. Returns what could not be looked at.
-pub fn inspect_each<'r>(
-    inspector: &Inspector<'_>,
-    rules: impl Iterator<Item = &'r Rule>,
-    mut each: impl FnMut(&Rule, &'static CheckMeta, Judgement),
-) -> Blind {
-    let mut blind = Blind::new();
-    let rules: Vec<(&Rule, &'static CheckMeta)> = rules
-        .filter_map(|rule| Some((rule, inspector.catalogue.find(rule.check)?.meta())))
-        .collect();
-    let kinds: BTreeSet<UnitKind> = rules
-        .iter()
-        .flat_map(|(_, meta)| meta.units.iter().copied())
-        .collect();
-    let kinds: Vec<UnitKind> = kinds.into_iter().collect();
-    for unit in inspector.units(&kinds) {
-        let pods = UnitPods::new(inspector.inventory, &unit);
-        for (rule, meta) in &rules {
-            if !meta.units.contains(&unit.kind()) {
-                continue;
-            }
-            let judged = inspector.judge_with(rule, &unit, &pods);
-            if let Some((kind, why)) = judged.blind {
-                let entry = blind.entry(kind).or_insert((why, vec![]));
-                if !entry.1.contains(&meta.id) {
-                    entry.1.push(meta.id);
-                }
-            }
-            for judgement in judged.judgements {
-                each(rule, meta, judgement);
-            }
-        }
-    }
-    blind
 }

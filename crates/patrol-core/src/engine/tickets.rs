@@ -24,7 +24,7 @@ use crate::effect::About;
 use crate::event::Refusal;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
-use crate::ticket::{ledger, life};
+use crate::ticket::{forged, ledger};
 
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
@@ -292,10 +292,10 @@ fn believed(ticket: &Ticket, now: Time) -> TicketStatus {
         record.seq = record.seq.min(seq);
     }
     ledger::heal_clock(&mut status, now);
-    if life::is_forged(&status) {
+    if forged::is_forged(&status) {
         let at = created.unwrap_or(Time::from_unix(0));
         let at = status.last_seen_at.unwrap_or(at);
-        life::mend(&mut status, at);
+        forged::mend(&mut status, at);
     }
     status
 }

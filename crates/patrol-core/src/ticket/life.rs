@@ -369,7 +369,7 @@ pub fn push_history(
 }
 
 /// Conditions follow from the rest; `unknown` says why the subject cannot be verified.
-fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: Time) {
+pub(super) fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: Time) {
     let resolved = status.phase == Phase::Resolved;
     let reason = match (resolved, status.episode.resolution) {
         (true, Some(resolution)) => resolution.as_str(),
@@ -402,30 +402,4 @@ fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: Time) {
         },
         now,
     );
-}
-
-/// Whether a stored status contradicts itself, so that someone else must have written it:
-/// a phase Resolved without the record of a resolution, or the reverse, or a phase that
-/// silences and that nothing of ours ever sets.
-#[must_use]
-pub fn is_forged(status: &TicketStatus) -> bool {
-    let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
-    let last = status.history.last().map(|h| h.to);
-    !matches!(status.phase, Phase::Open | Phase::Resolved)
-        || (status.phase == Phase::Resolved) != ended
-        || last.is_some_and(|to| (to == Phase::Resolved) != (status.phase == Phase::Resolved))
-}
-
-/// Puts a forged status right in place: same episode, same counters.
-pub fn mend(status: &mut TicketStatus, now: Time) {
-    let resolved_last = status.history.last().map(|h| h.to) == Some(Phase::Resolved);
-    let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
-    if resolved_last && ended {
-        status.phase = Phase::Resolved;
-    } else {
-        status.phase = Phase::Open;
-        status.episode.resolved_at = None;
-        status.episode.resolution = None;
-    }
-    conditions(status, None, now);
 }

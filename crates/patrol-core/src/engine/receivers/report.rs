@@ -1,0 +1,88 @@
+//! Receivers' statuses: written at most every 30 s unless a condition flips, and ever more
+//! rarely while that fails.
+
+use patrol_api::time::Span;
+
+use super::super::status::receiver_status;
+use super::super::{Patrol, WriteTarget};
+use crate::clock::{Mono, Now};
+use crate::effect::{Effect, Precondition};
+use crate::event::{WriteResult, Written};
+use crate::facts::ObjectKey;
+
+/// When the status was last written, and how often in a row that failed.
+#[derive(Debug, Default)]
+pub(super) struct Back {
+    pub at: Option<Mono>,
+    pub failures: u32,
+}
+
+impl Patrol {
+    /// Writes receivers' statuses, at most every 30 s unless a condition flips.
+    pub(in crate::engine) fn settle_receivers(&mut self, now: Now) {
+        let names: Vec<String> = self.receivers.keys().cloned().collect();
+        for name in names {
+            self.settle_receiver(&name, now);
+        }
+    }
+
+    fn settle_receiver(&mut self, name: &str, now: Now) {
+        let target = WriteTarget::ReceiverStatus(name.to_owned());
+        let writing = self.is_writing(&target);
+        let Some(state) = self.receivers.get_mut(name) else {
+            return;
+        };
+        let Some(object) = &state.object else {
+            return;
+        };
+        receiver_status(state.trouble, state, now.wall).clone_into(&mut state.status);
+        let stored = object.status.as_ref();
+        if stored == Some(&state.status) || writing {
+            return;
+        }
+        let flipped = stored.map(|s| &s.conditions) != Some(&state.status.conditions);
+        let least = match (flipped, state.written.failures) {
+            (false, _) => Span::seconds(30),
+            (true, failures) => Span::seconds(1 << failures.min(6)),
+        };
+        let ready_at = state.written.at.map(|at| at.plus(least));
+        if let Some(at) = ready_at
+            && now.mono < at
+        {
+            let wait = Span::millis(at.since(now.mono)).plus(Span::seconds(1));
+            self.wake_at(now.wall.plus(wait));
+            return;
+        }
+        state.written.at = Some(now.mono);
+        let at = Precondition {
+            key: ObjectKey::new("", name),
+            uid: state.target.uid.clone(),
+            version: object.metadata.resource_version.clone().unwrap_or_default(),
+        };
+        let status = Box::new(state.status.clone());
+        let id = self.begin_write(target, now);
+        self.outbox
+            .push(Effect::WriteReceiverStatus { id, at, status });
+    }
+
+    pub(in crate::engine) fn receiver_written(
+        &mut self,
+        name: &str,
+        result: WriteResult,
+        now: Now,
+    ) {
+        let Some(state) = self.receivers.get_mut(name) else {
+            return;
+        };
+        match result {
+            WriteResult::Done(done) => {
+                state.written.failures = 0;
+                if let Written::Receiver(receiver) = done {
+                    self.receiver_seen(*receiver, now);
+                }
+            }
+            // Tried again with the version the watch brings, ever more rarely.
+            _ => state.written.failures = state.written.failures.saturating_add(1),
+        }
+    }
+}
