@@ -57,6 +57,14 @@ pub(super) const ALL: &[Step] = &[
         run: simulator,
     },
     Step {
+        name: "mutation",
+        proves: "the simulator finds every planted bug",
+        on_request: Some(
+            "a find proves nothing while seeds fail without a bug: run it with --only mutation",
+        ),
+        run: mutation,
+    },
+    Step {
         name: "simulated",
         proves: "the simulator itself: its world, its oracle, its invariants",
         on_request: None,
@@ -137,6 +145,17 @@ fn unit() -> Result<Skipped, Failure> {
 fn simulator() -> Result<Skipped, Failure> {
     passes(&mut simulate::command(&["--seeds".into(), SEEDS.into()]))?;
     Ok(vec![])
+}
+
+fn mutation() -> Result<Skipped, Failure> {
+    cargo([
+        "run",
+        "--quiet",
+        "--package",
+        "patrol-simulator",
+        "--bin",
+        "patrol-mutate",
+    ])
 }
 
 fn simulated() -> Result<Skipped, Failure> {
