@@ -257,6 +257,14 @@ impl<'a> Inspector<'a> {
         judgement.severity.unwrap_or(rule.severity)
     }
 
+    /// Whether a namespace ended, and all that was in it. Manifests need not carry theirs.
+    fn is_namespace_gone(&self, name: &str) -> bool {
+        self.origin == Origin::Cluster
+            && !name.is_empty()
+            && self.inventory.namespace(name).is_none()
+            && self.inventory.sight(Kind::Namespace).is_complete()
+    }
+
     /// Whether the subject of a finding is there.
     #[must_use]
     pub fn presence(&self, subject: &Subject) -> Presence {
@@ -282,7 +290,10 @@ impl<'a> Inspector<'a> {
                 key: key.clone(),
             }),
         };
-        if here {
+        let blind = self.inventory.sight(kind).blindness().is_some();
+        if (!here || blind) && self.is_namespace_gone(&key.namespace) {
+            Presence::Gone
+        } else if here {
             Presence::Here
         } else if kind.is_ours() || self.inventory.sight(kind).is_complete() {
             Presence::Gone

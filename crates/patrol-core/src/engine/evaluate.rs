@@ -167,7 +167,11 @@ impl Patrol {
                         if let Some(known) = self.evaluation.known.get(&key) {
                             let reason = format!("{kind}: {}", why.reason());
                             let mut known = known.clone();
-                            known.assessment = Assessment::Unknown(reason);
+                            // What is gone by another kind's complete list is gone.
+                            known.assessment = match inspector.presence(&known.finding.subject) {
+                                Presence::Gone => Assessment::Gone,
+                                _ => Assessment::Unknown(reason),
+                            };
                             judged_keys.insert(key.clone());
                             learned.push((key, known));
                         }

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::names::{LABEL_PARTY, LABEL_SEVERITY};
-use patrol_api::ticket::{Finding, Ticket, TicketStatus};
+use patrol_api::ticket::{AlertRecord, Finding, Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
 
@@ -297,7 +297,18 @@ fn believed(ticket: &Ticket, now: Time) -> TicketStatus {
         let at = status.last_seen_at.unwrap_or(at);
         forged::mend(&mut status, at);
     }
+    drop_false_ends(&mut status);
     status
+}
+
+/// Nobody can have been told the end of an edge that is open: such a record would keep
+/// everything of that edge from being recorded, and so repeat it for ever.
+fn drop_false_ends(status: &mut TicketStatus) {
+    let edge = (status.episode.n, status.alert_seq);
+    if status.phase != Phase::Resolved {
+        let is_false = |r: &AlertRecord| r.state == ToldState::Closed && (r.episode, r.seq) == edge;
+        status.alerts.retain(|r| !is_false(r));
+    }
 }
 
 /// What two copies of one ticket add up to: `ours` may carry the history of one that was
@@ -323,13 +334,16 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
 fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     let stored = believed(ticket, now);
     let state = |s: &TicketStatus| (s.episode.n, s.alert_seq, s.phase == Phase::Resolved);
-    let mut merged = if state(&stored) > state(ours) {
+    // A status that was never written holds nothing of its own but when it was opened.
+    let fresh = ours.history.is_empty();
+    let mut merged = if state(&stored) > state(ours) || (fresh && state(&stored) == state(ours)) {
         stored.clone()
     } else {
         ours.clone()
     };
     ledger::join(&mut merged.alerts, &stored.alerts);
     ledger::join(&mut merged.alerts, &ours.alerts);
+    drop_false_ends(&mut merged);
     merged
 }
 

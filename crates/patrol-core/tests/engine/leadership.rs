@@ -2,7 +2,6 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
-use patrol_core::clock::Mono;
 use patrol_core::event::{Event, Refusal, WriteResult};
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -13,7 +12,7 @@ use crate::world::{Fate, Mood, World, key};
 fn a_standby_neither_writes_nor_sends() {
     let mut w = World::patrolled();
     w.event(Event::Leading(false));
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::seconds(1));
     w.pod("shop/web", json!({"bad": "yes"}));
     w.run_for(Span::hours(2));
@@ -54,7 +53,11 @@ fn a_take_over_goes_by_what_the_other_wrote() {
         p["status"]["lastCompletePatrolAt"] = json!(now);
     });
     w.run_for(Span::seconds(30));
-    let before = Mono(w.mono);
+    assert!(
+        w.engine.snapshot().overdue_policies.is_empty(),
+        "by what the leader wrote"
+    );
+    let before = w.writes.len();
     w.event(Event::Leading(true));
     w.run_for(Span::minutes(5));
     assert_eq!(
@@ -121,7 +124,7 @@ fn a_lease_that_is_not_certain_makes_no_storm_of_tries() {
         w.fate(operation, std::iter::repeat_n(no, 100_000));
     }
     w.pod("shop/web", json!({"bad": "yes"}));
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::minutes(2));
     assert!(
         w.writes_since(before).len() < 40,
@@ -131,4 +134,42 @@ fn a_lease_that_is_not_certain_makes_no_storm_of_tries() {
     w.fates.clear();
     w.run_for(Span::minutes(3));
     assert_eq!(w.told("policy/p", "shop/web").len(), 1);
+}
+
+#[test]
+fn what_the_old_leader_told_is_kept_however_late_the_watch_brings_it() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    w.event(Event::Leading(false));
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(3));
+    let at = w.ticket_key("shop/web");
+    w.edit(Kind::Ticket, &at, |t| {
+        t["status"]["alerts"][0]["n"] = json!(2);
+        t["status"]["alerts"][0]["reason"] = json!("Reminder");
+    });
+    w.run_for(Span::seconds(5));
+    assert_eq!(w.status("shop/web").alerts[0].n, 2);
+}
+
+#[test]
+fn the_first_status_is_that_of_who_opened_the_ticket() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.settle();
+    w.event(Event::Leading(false));
+    w.event(Event::Leading(true));
+    w.settle();
+    let at = w.ticket_key("shop/web");
+    let opened = w.wall().minus(Span::seconds(40)).to_string();
+    let when = opened.clone();
+    w.edit(Kind::Ticket, &at, move |t| {
+        t["status"] = json!({"phase": "Open", "severity": "High", "firstOpenedAt": when,
+            "alertSeq": 1, "alertReason": "Opened", "episode": {"n": 1, "openedAt": when},
+            "history": [{"at": when, "to": "Open", "reason": "Opened", "actor": "x"}]});
+    });
+    w.run_for(Span::minutes(1));
+    let first = w.status("shop/web").first_opened_at.unwrap();
+    assert_eq!(first.to_string(), opened);
 }

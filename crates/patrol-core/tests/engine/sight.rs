@@ -198,3 +198,14 @@ fn no_live_pods_is_a_resolution_of_its_own() {
     let status = w.status("shop/web");
     assert_eq!(status.episode.resolution, Some(Resolution::NoLivePods));
 }
+
+#[test]
+fn what_was_in_a_namespace_that_ended_is_gone_however_blind_we_are() {
+    let mut w = opened();
+    w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
+    w.run_for(Span::seconds(5));
+    w.delete(Kind::Namespace, &key("", "shop"));
+    w.run_for(Span::seconds(5));
+    let end = w.status("shop/web").episode.resolution;
+    assert_eq!(end, Some(Resolution::SubjectGone));
+}

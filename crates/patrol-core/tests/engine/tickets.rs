@@ -2,7 +2,6 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::{Phase, Resolution};
-use patrol_core::clock::Mono;
 use patrol_core::event::{Event, Refusal, WriteResult};
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -16,7 +15,7 @@ fn bad() -> serde_json::Value {
 #[test]
 fn t1_a_failing_pod_opens_one_ticket_with_one_post() {
     let mut w = World::patrolled();
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::seconds(1));
     w.pod("shop/web", bad());
     w.settle();
@@ -169,7 +168,7 @@ fn i10_an_unchanged_world_costs_one_status_write_a_patrol_and_few_ticks() {
     w.pod("shop/web", bad());
     w.pod("shop/fine", json!({}));
     w.run_for(Span::minutes(40));
-    let (before, ticks) = (Mono(w.mono), w.ticks);
+    let (before, ticks) = (w.writes.len(), w.ticks);
     w.run_for(Span::hours(3));
     let writes = w.writes_since(before);
     assert_eq!(writes.len(), 12, "{writes:?}");
@@ -283,7 +282,7 @@ fn row_54_a_terminating_namespace_makes_no_storm() {
         .filter(|(_, what)| what.starts_with("create"));
     assert!((2..15).contains(&tries.count()));
     w.end_namespace("shop");
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::minutes(10));
     let writes = w.writes_since(before);
     assert!(
@@ -380,7 +379,7 @@ fn row_38_a_rival_is_answered_ever_more_slowly() {
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
     let at = w.ticket_key("shop/web");
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     for i in 0..300 {
         w.edit(Kind::Ticket, &at, |t| {
             t["status"]["title"] = json!(format!("{i}"))
@@ -402,7 +401,7 @@ fn row_61_a_server_that_stores_something_else_is_not_fought() {
     });
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::hours(1));
     let writes = w.writes_since(before).len();
     assert!(writes < 80, "{writes} writes in an hour");
@@ -419,7 +418,7 @@ fn row_61_a_ticket_that_cannot_be_decoded_is_there() {
         t["status"]["phase"] = json!("Someday")
     });
     w.list(Kind::Ticket);
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.run_for(Span::minutes(10));
     let creates = w.writes_since(before);
     assert!(
@@ -437,7 +436,7 @@ fn row_61_after_a_restart_an_undecodable_ticket_is_not_asked_for_in_a_loop() {
     w.edit(Kind::Ticket, &at, |t| {
         t["status"]["phase"] = json!("Someday")
     });
-    let before = Mono(w.mono);
+    let before = w.writes.len();
     w.restart();
     w.run_for(Span::minutes(10));
     assert!(w.writes_since(before).len() < 60);
@@ -511,4 +510,18 @@ fn a_node_that_leaves_takes_its_finding_with_it() {
     w.settle();
     let end = w.status("n1").episode.resolution;
     assert_eq!(end, Some(Resolution::SubjectGone));
+}
+
+#[test]
+fn row_58_a_forged_end_of_an_open_edge_neither_silences_nor_repeats_for_ever() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", bad());
+    w.run_for(Span::minutes(2));
+    let at = w.ticket_key("shop/web");
+    w.edit(Kind::Ticket, &at, |t| {
+        t["status"]["alerts"][0]["state"] = json!("Closed");
+    });
+    w.run_for(Span::hours(2));
+    assert_eq!(w.status("shop/web").alerts[0].state.as_str(), "Firing");
+    assert!(w.told("soc", "shop/web").len() <= 2);
 }

@@ -456,12 +456,10 @@ impl World {
         taken.map(|t| t.ticket.subject.name.clone()).collect()
     }
 
-    pub fn writes_since(&self, at: Mono) -> Vec<&str> {
-        self.writes
-            .iter()
-            .filter(|(when, _)| *when > at)
-            .map(|(_, what)| what.as_str())
-            .collect()
+    /// What was written after so many writes.
+    pub fn writes_since(&self, before: usize) -> Vec<&str> {
+        let writes = self.writes.iter().skip(before);
+        writes.map(|(_, what)| what.as_str()).collect()
     }
 
     // ------------------------------------------------------------ effects

@@ -6,11 +6,12 @@ use patrol_api::words::{Phase, ToldState};
 
 use super::super::evaluate::Known;
 use super::super::{Keys, Patrol};
-use super::{believed, is_old_news, is_told_firing, reconcile, succeed};
+use super::{believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
+use crate::ticket::ledger;
 use crate::ticket::life::{self, Assessment};
 
 /// Writes of the process that led before arrive within this time: their deadline is far
@@ -43,8 +44,16 @@ impl Patrol {
             Some(_) if now.mono < self.led_since.plus(LAST_WORDS) => {
                 held.status = succeed(&held.status, &ticket, now.wall);
             }
-            // One more edition of what is known: the status is ours, whatever it says.
+            // Its first status was written by the process that opened it.
+            Some(object) if object.status.is_none() && !held.writing => {
+                held.status = succeed(&held.status, &ticket, now.wall);
+            }
+            // One more edition of what is known: the status is ours, whatever it says. But
+            // what was told stays told: a watch that lags brings the old leader's words late.
             Some(_) => {
+                let stored = believed(&ticket, now.wall);
+                ledger::join(&mut held.status.alerts, &stored.alerts);
+                drop_false_ends(&mut held.status);
                 let edited =
                     ticket.status.is_some() && ticket.status.as_ref() != Some(&held.status);
                 if edited && !held.writing {
