@@ -59,8 +59,10 @@ pub(super) struct Flight {
     /// By event id.
     tellings: BTreeMap<String, Told>,
     keys: Keys,
-    /// No answer came in time. One that comes late is still recorded.
+    /// No answer came in time, or none that is certain. One that comes late is still
+    /// recorded, until this time.
     pub lost: bool,
+    forget_at: Mono,
 }
 
 /// Ticket, its UID, and what it tells.

@@ -71,6 +71,8 @@ pub struct World {
     /// Every write, by name of the operation and object.
     pub writes: Vec<(Mono, String)>,
     pub announced: Vec<String>,
+    /// Where the last message went.
+    pub address: String,
     pub ticks: usize,
     pub reviews_answered: bool,
     /// What the server makes of a ticket's status before it stores it.
@@ -114,6 +116,7 @@ impl World {
             taken: vec![],
             writes: vec![],
             announced: vec![],
+            address: String::new(),
             ticks: 0,
             reviews_answered: true,
             rewrite: None,
@@ -519,7 +522,10 @@ impl World {
                     r["status"] = status;
                 });
             }
-            Effect::Send { id, target, notice } => self.deliver(id, target.name, *notice),
+            Effect::Send { id, target, notice } => {
+                self.address = target.webhook.url.unwrap_or_default();
+                self.deliver(id, target.name, *notice);
+            }
             Effect::Review(kinds) => {
                 let answer = |kind: &Kind| match self.denied.contains(kind) {
                     true => Err(Blindness::Denied("list".into())),

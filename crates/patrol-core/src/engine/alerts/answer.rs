@@ -17,7 +17,9 @@ const PARK: Span = Span::hours(1);
 const PER_PART: Span = Span::seconds(15);
 const ALL_PARTS: Span = Span::minutes(10);
 /// For so long a late answer is still recorded.
-const LATE: Span = Span::hours(1);
+const LATE: Span = Span::minutes(15);
+/// An edge that tried twice answers twice: for so long the better answer counts.
+const SECOND: Span = Span::minutes(2);
 
 impl Patrol {
     pub(in crate::engine) fn delivered(
@@ -26,7 +28,7 @@ impl Patrol {
         parts: Vec<PartOutcome>,
         now: Now,
     ) {
-        let Some((name, flight)) = self.receivers.iter_mut().find_map(|(name, state)| {
+        let Some((name, mut flight)) = self.receivers.iter_mut().find_map(|(name, state)| {
             let flight = state.flights.remove(&id)?;
             Some((name.clone(), flight))
         }) else {
@@ -43,6 +45,7 @@ impl Patrol {
             parts
         };
         let whole = parts.iter().all(|p| p.class == DeliveryClass::Accepted);
+        let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
         for part in parts {
             self.counters.delivery(&name, part.class);
             if part.class == DeliveryClass::Accepted {
@@ -61,8 +64,14 @@ impl Patrol {
                 self.evaluation.status_dirty = true;
             }
         }
-        if whole && let Some(state) = self.receivers.get_mut(&name) {
-            state.batch_accepted(flight.tellings.len());
+        if let Some(state) = self.receivers.get_mut(&name) {
+            if whole {
+                state.batch_accepted(flight.tellings.len());
+            } else if unclear {
+                flight.lost = true;
+                flight.forget_at = now.mono.plus(SECOND);
+                state.flights.insert(id, flight);
+            }
         }
         self.agenda.poke(&name, now.wall);
     }
@@ -102,12 +111,13 @@ impl Patrol {
                 if now.mono >= flight.since.plus(most) {
                     // The outcome is unknown: what it told is due again, with the same ids.
                     flight.lost = true;
+                    flight.forget_at = now.mono.plus(LATE);
                     self.agenda.poke(name, now.wall);
                 }
             }
             state
                 .flights
-                .retain(|_, f| !f.lost || now.mono < f.since.plus(LATE));
+                .retain(|_, f| !f.lost || now.mono < f.forget_at);
             state.parked.retain(|_, until| now.mono < *until);
         }
         let known = &self.receivers;

@@ -263,6 +263,7 @@ impl Patrol {
             keys: items.into_iter().map(|item| item.key).collect(),
             tellings,
             lost: false,
+            forget_at: now.mono,
         };
         if let Some(state) = self.receivers.get_mut(name.as_str()) {
             state.begin(id, flight);
