@@ -25,7 +25,7 @@ use crate::effect::{About, Announcement, Effect};
 use crate::event::{DeliveryId, Event, WriteId, WriteResult};
 use crate::facts::ObjectKey;
 use crate::inspect::Inspector;
-use crate::inventory::Inventory;
+use crate::inventory::{Blindness, Inventory};
 use crate::kind::Kind;
 use crate::notice::Cluster;
 use crate::rule::{Catalogue, Rulebook};
@@ -191,7 +191,7 @@ impl Patrol {
         self.begin_patrols(now);
         self.evaluate(now);
         self.finish_patrols(now);
-        if self.can_act() {
+        if self.can_act() && self.knows_whom_to_tell(now) {
             self.doubt_predecessor();
             self.settle_tickets(now);
             self.send_due(now);
@@ -211,6 +211,14 @@ impl Patrol {
     /// kind the policies' own webhooks are still told.
     fn can_act(&self) -> bool {
         self.can_report() && self.knows_all(Kind::Ticket)
+    }
+
+    /// Whether the receivers are known, or will not be soon. A ticket that ends while they
+    /// are still being listed would not know who may have been told of it.
+    fn knows_whom_to_tell(&self, now: Now) -> bool {
+        const SOON: Span = Span::seconds(30);
+        self.inventory.sight(Kind::AlertReceiver).blindness() != Some(Blindness::Unsynced)
+            || now.mono >= self.led_since.plus(SOON)
     }
 
     /// Whether conditions may be written: a process that cannot see its tickets says so.

@@ -120,11 +120,20 @@ impl Patrol {
                 };
             }
         }
-        for state in self.policies.values_mut() {
-            if let Round::Reviewing { asked, .. } = &mut state.patrol {
-                *asked = now.mono;
-            }
-        }
+        // Whoever still waits for an answer is asked for too: its question may be lost, and
+        // the starts of others must not put off asking again.
+        let waiting: Vec<Sym> = self
+            .policies
+            .iter_mut()
+            .filter_map(|(name, state)| match &mut state.patrol {
+                Round::Reviewing { asked, .. } => {
+                    *asked = now.mono;
+                    Some(name.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        kinds.extend(waiting.iter().flat_map(|name| self.kinds_of(name)));
         self.outbox
             .push(Effect::Review(kinds.into_iter().collect()));
         let crds = self.crds_to_count();

@@ -59,6 +59,7 @@ struct Held {
     /// As the server had it when it was deleted under us: whoever was told that it fires is
     /// told its end.
     last: Option<Box<Ticket>>,
+    vanished: Mono,
     /// As it should be.
     status: TicketStatus,
     clean_since: Option<Time>,

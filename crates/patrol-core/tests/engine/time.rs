@@ -129,3 +129,24 @@ fn retention_outlives_a_clock_that_was_wrong() {
     w.run_for(Span::days(33));
     assert_eq!(w.tickets().len(), 0);
 }
+
+#[test]
+fn f26_an_end_that_only_memory_owes_outlives_a_jump_of_the_clock() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    w.mood(
+        "soc",
+        crate::world::Mood::Answer(patrol_core::event::DeliveryClass::Transient),
+    );
+    w.end_namespace("shop");
+    w.run_for(Span::minutes(1));
+    w.skew += 2 * 86_400;
+    w.run_for(Span::minutes(1));
+    w.mood("soc", crate::world::Mood::Accept);
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}

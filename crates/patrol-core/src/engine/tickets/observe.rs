@@ -61,7 +61,8 @@ impl Patrol {
                     self.counters.statuses_restored += 1;
                 }
             }
-            None if held.writing => {} // most likely ours; the answer tells
+            // Most likely ours, just created; the answer tells. One with a status is not.
+            None if held.writing && ticket.status.is_none() => {}
             None => held.status = reconcile(&held.status, &ticket, now.wall),
         }
         // An edge of another process may have been told by it.
@@ -126,6 +127,7 @@ impl Patrol {
             }
             let owed = open || unsure || is_told_firing(&held.status);
             held.last = Some(object).filter(|_| owed);
+            held.vanished = now.mono;
         }
         if let Some(unit) = self.evaluation.known.get(key).map(|k| k.unit.clone()) {
             self.mark(unit);
