@@ -140,7 +140,10 @@ impl Book {
         parts: &[PartOutcome],
         now: u64,
     ) {
-        let sent = self.sends.get(&(pid, life, id)).copied().unwrap_or(0);
+        // A delivery that was sent twice is answered twice; the first answer ends it.
+        let Some(sent) = self.sends.remove(&(pid, life, id)) else {
+            return;
+        };
         if now >= sent + LOST_AFTER {
             return;
         }
@@ -182,7 +185,8 @@ impl Book {
     pub fn may_be_told(&self, place: &ObjectKey, receiver: &str, episode: u64, seq: u64) -> bool {
         let tried = (place.clone(), receiver.to_owned(), episode, seq);
         let opened = self.policies.get(place).map_or(0, |(_, at)| *at);
-        self.tried.contains(&tried) || self.upset_since(opened)
+        // A new leader takes every ticket of its first minute for one of the old.
+        self.tried.contains(&tried) || self.upset_since(opened.saturating_sub(70_000))
     }
 
     /// Whether what happened to a ticket at this time may have been missed: memory was lost

@@ -23,13 +23,13 @@ pub use history::{on_created, on_delete, on_status, on_user_delete};
 
 /// How long after the last fault everything must be right again: two periods, the wait for
 /// cleanness, and what the faults themselves leave behind (lists that heal a watch cache
-/// come within five minutes, effects on the wire within one, back-off within one).
+/// come within two minutes, effects on the wire within one, back-off within one).
 #[must_use]
 pub fn settle_time(scenario: &Scenario) -> u64 {
     let own = 2 * scenario.period + scenario.clear_after + MINUTE;
     match scenario.flavour {
         Flavour::Calm => own + MINUTE,
-        _ => own + 9 * MINUTE,
+        _ => own + 5 * MINUTE,
     }
 }
 

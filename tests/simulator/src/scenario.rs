@@ -152,6 +152,8 @@ pub struct Scenario {
     pub repeat: u64,
     /// Longest group interval, milliseconds.
     pub group_interval: u64,
+    /// Whether some receiver is unwell at some time.
+    pub moody: bool,
     /// A right that stays away for good.
     pub blind_for_good: Option<Kind>,
 }
@@ -196,11 +198,12 @@ impl Scenario {
             mishaps: vec![],
             faults: Faults::default(),
             weather: Weather::default(),
-            calm_at: rng.between(8, 25) * MINUTE,
+            calm_at: rng.between(4, 14) * MINUTE,
             period: 0,
             clear_after: 0,
             repeat: 0,
             group_interval: 0,
+            moody: false,
             blind_for_good: None,
         };
         for ns in &NAMESPACES {
@@ -240,9 +243,9 @@ impl Scenario {
     }
 
     fn policy_spec(&mut self, rng: &mut Rng) -> Value {
-        let period = rng.one_of(&[10, 30, 60, 120, 300], 60);
+        let period = rng.one_of(&[10, 20, 30, 60, 60, 120, 120, 180], 60);
         let clear = rng.one_of(&[0, 5, 15, 30], 5);
-        let repeat = rng.one_of(&[240, 420, 600], 420);
+        let repeat = rng.one_of(&[240, 270, 300], 270);
         let interval = rng.one_of(&[5, 30, 120], 30);
         self.period = self.period.max(period * 1000);
         self.clear_after = self.clear_after.max(clear * 1000);
@@ -322,7 +325,7 @@ impl Scenario {
                 23 | 24 => Action::LoseAgent(node),
                 25 | 26 => Action::GainAgent(node),
                 27 => {
-                    let heal = (at + rng.between(10_000, 300_000)).min(self.calm_at);
+                    let heal = (at + rng.between(10_000, 200_000)).min(self.calm_at);
                     self.actions.push((heal, Action::Garble(false)));
                     Action::Garble(true)
                 }
@@ -455,6 +458,7 @@ impl Scenario {
                     Mishap::RefuseCreates(true)
                 }
                 _ => {
+                    self.moody = true;
                     let endpoint = rng.one_of(&ENDPOINTS, "soc").to_owned();
                     let back = (at + rng.between(5_000, 600_000)).min(self.calm_at);
                     self.mishaps

@@ -246,7 +246,12 @@ impl Sim {
         let calm = self.scenario.calm_at;
         let settled = calm + invariants::settle_time(&self.scenario);
         let quiet = settled + 4 * self.scenario.period.max(MINUTE / 2);
-        let alerted = quiet.max(calm + 18 * MINUTE);
+        // A receiver that was unwell is asked again after ten minutes at the latest.
+        let alerted = if self.scenario.moody {
+            quiet.max(calm + 13 * MINUTE)
+        } else {
+            quiet
+        };
         let end =
             alerted + self.scenario.repeat * 12 / 10 + self.scenario.group_interval + 2 * MINUTE;
         type Final = fn(&mut Sim);
@@ -565,7 +570,7 @@ impl Sim {
         let (epoch, lost) = (stream.epoch, stream.lost_a_frame);
         if lost {
             // The list that verifies the cache heals it, in time.
-            let heal = self.rng.between(30_000, 5 * MINUTE);
+            let heal = self.rng.between(30_000, 2 * MINUTE);
             self.book.last_trouble = self.book.last_trouble.max(now + heal);
             self.plan(
                 heal,
