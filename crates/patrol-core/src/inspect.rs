@@ -22,8 +22,7 @@ use crate::sym::Sym;
 
 pub use whole::{Blind, Inspection, InspectionResult, inspect, inspect_each};
 
-/// A kind is fresh while its watch spoke at most this many seconds ago (alerting.md T5).
-pub const FRESH_SECONDS: i64 = 60;
+pub use crate::inventory::FRESH_SECONDS;
 
 /// Everything a judgement depends on.
 #[derive(Clone, Copy)]
@@ -159,14 +158,17 @@ impl<'a> Inspector<'a> {
             .find_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
     }
 
-    /// Whether every kind the check reads has spoken lately.
+    /// Since when every kind the check reads has been fresh without a gap; `None` when one
+    /// is not fresh now.
     #[must_use]
-    pub fn is_fresh(&self, check: &dyn Check) -> bool {
-        check.meta().reads.iter().all(|kind| {
-            self.inventory
-                .sight(*kind)
-                .is_fresh(self.now, FRESH_SECONDS)
-        })
+    pub fn fresh_since(&self, check: &dyn Check) -> Option<Time> {
+        let sight = |kind: &Kind| self.inventory.sight(*kind);
+        check
+            .meta()
+            .reads
+            .iter()
+            .map(|kind| sight(kind).fresh_since(self.now, FRESH_SECONDS))
+            .try_fold(Time::from_unix(0), |latest, since| Some(latest.max(since?)))
     }
 
     fn unknown(&self, unit: &Unit, reason: &str) -> Vec<Judgement> {

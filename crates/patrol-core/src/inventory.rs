@@ -24,7 +24,7 @@ use crate::sym::Sym;
 
 pub use pods::{Pod, PodId};
 pub use roots::RootKey;
-pub use sight::{Blindness, Sight};
+pub use sight::{Blindness, FRESH_SECONDS, Sight};
 
 use pods::Pods;
 

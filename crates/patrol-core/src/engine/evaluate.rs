@@ -178,7 +178,7 @@ impl Patrol {
                     }
                     continue;
                 }
-                let fresh = inspector.is_fresh(check);
+                let fresh_since = inspector.fresh_since(check);
                 for judgement in judgements {
                     look_again = earlier(look_again, judgement.recheck_at);
                     let key = ticket::place(rule, &judgement, &self.config.namespace);
@@ -190,7 +190,7 @@ impl Patrol {
                     let known = Known {
                         unit: unit.clone(),
                         finding: ticket::finding(rule, &judgement, &self.config.cluster.name),
-                        assessment: self.assess(rule, check, judgement, fresh, now),
+                        assessment: self.assess(rule, check, judgement, fresh_since, now),
                         enforced,
                     };
                     learned.push((key, known));
@@ -267,12 +267,12 @@ impl Patrol {
         rule: &Rule,
         check: &dyn Check,
         judgement: Judgement,
-        fresh: bool,
+        fresh_since: Option<Time>,
         now: Time,
     ) -> Assessment {
         match &judgement.verdict {
-            Verdict::Pass => Assessment::Passing { fresh },
-            Verdict::NotApplicable(Exempt::NoLivePods) => Assessment::NoLivePods { fresh },
+            Verdict::Pass => Assessment::Passing { fresh_since },
+            Verdict::NotApplicable(Exempt::NoLivePods) => Assessment::NoLivePods { fresh_since },
             Verdict::NotApplicable(Exempt::NotSelected | Exempt::Folded) => Assessment::OutOfScope,
             Verdict::NotApplicable(Exempt::Leaving) => Assessment::Hold,
             Verdict::Unknown(reason) => Assessment::Unknown(reason.to_string()),

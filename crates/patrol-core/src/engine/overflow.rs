@@ -290,7 +290,7 @@ impl Patrol {
             Some(check) => match inspector.blindness(check) {
                 Some((kind, why)) => Assessment::Unknown(format!("{kind}: {}", why.reason())),
                 None => Assessment::Passing {
-                    fresh: inspector.is_fresh(check),
+                    fresh_since: inspector.fresh_since(check),
                 },
             },
         }

@@ -6,6 +6,9 @@ use patrol_api::time::Time;
 
 use crate::facts::ObjectKey;
 
+/// A kind is fresh while its watch spoke at most this many seconds ago (alerting.md T5).
+pub const FRESH_SECONDS: i64 = 60;
+
 /// Why a kind cannot be seen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Blindness {
@@ -39,6 +42,8 @@ pub struct Sight {
     refused: Option<Blindness>,
     absent: bool,
     heard_at: Option<Time>,
+    /// Since when it has spoken without a gap.
+    steady_since: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
     nameless: usize,
 }
@@ -52,6 +57,7 @@ impl Sight {
             refused: None,
             absent: false,
             heard_at: None,
+            steady_since: None,
             blind: BTreeMap::new(),
             nameless: 0,
         }
@@ -85,6 +91,16 @@ impl Sight {
     pub fn is_fresh(&self, now: Time, seconds: i64) -> bool {
         let lately = |at: Time| at <= now && now.unix().saturating_sub(at.unix()) <= seconds;
         self.absent || (!self.relisting && self.heard_at.is_some_and(lately))
+    }
+
+    /// Since when it has been fresh without a gap; `None` when it is not. A kind that is
+    /// not installed always was.
+    #[must_use]
+    pub fn fresh_since(&self, now: Time, seconds: i64) -> Option<Time> {
+        if self.absent {
+            return Some(Time::from_unix(0));
+        }
+        self.steady_since.filter(|_| self.is_fresh(now, seconds))
     }
 
     /// Whether a complete list is under way.
@@ -131,6 +147,7 @@ impl Sight {
 
     pub(super) fn relisting(&mut self) {
         self.relisting = true;
+        self.steady_since = None;
         self.nameless = 0;
         self.blind.clear();
     }
@@ -180,6 +197,10 @@ impl Sight {
 
     /// The watch said something (an event, a bookmark, the end of a list).
     pub fn heard(&mut self, at: Time) {
+        let steady = !self.relisting && self.is_fresh(at, FRESH_SECONDS);
+        if !steady || self.steady_since.is_none() {
+            self.steady_since = Some(at);
+        }
         // Not the later of two: the clock may have been set back since.
         self.heard_at = Some(at);
     }
@@ -188,6 +209,7 @@ impl Sight {
     pub fn lost(&mut self, why: Blindness) -> bool {
         let news = self.blindness.as_ref() != Some(&why) || self.absent;
         self.blindness = Some(why);
+        self.steady_since = None;
         self.absent = false;
         news
     }

@@ -22,15 +22,16 @@ const SAME_GAP: Span = Span::hours(24);
 pub enum Assessment {
     /// The finding holds.
     Failing(Box<Standing>),
-    /// Seen passing; `fresh` when every kind the check reads spoke lately.
+    /// Seen passing.
     Passing {
-        /// Whether it counts as evidence.
-        fresh: bool,
+        /// Since when every kind the check reads speaks without a gap; `None` when one does
+        /// not, so that it is no evidence.
+        fresh_since: Option<Time>,
     },
-    /// Seen without live pods; `fresh` as above.
+    /// Seen without live pods.
     NoLivePods {
-        /// Whether it counts as evidence.
-        fresh: bool,
+        /// As above.
+        fresh_since: Option<Time>,
     },
     /// The subject is gone by a delete event or a complete list.
     Gone,
@@ -126,22 +127,22 @@ pub fn advance(
             change.transition = still_failing(status, standing, rules, now);
             conditions(status, None, now);
         }
-        Assessment::Passing { fresh } => {
+        Assessment::Passing { fresh_since } => {
             clearing(
                 status,
                 clean_since,
-                *fresh,
+                *fresh_since,
                 Resolution::Fixed,
                 rules,
                 now,
                 &mut change,
             );
         }
-        Assessment::NoLivePods { fresh } => {
+        Assessment::NoLivePods { fresh_since } => {
             clearing(
                 status,
                 clean_since,
-                *fresh,
+                *fresh_since,
                 Resolution::NoLivePods,
                 rules,
                 now,
@@ -281,21 +282,23 @@ fn describe(status: &mut TicketStatus, standing: &Standing, now: Time) {
 fn clearing(
     status: &mut TicketStatus,
     clean_since: &mut Option<Time>,
-    fresh: bool,
+    fresh_since: Option<Time>,
     resolution: Resolution,
     rules: &LifeRules,
     now: Time,
     change: &mut Change,
 ) {
-    if !fresh {
+    let Some(fresh_since) = fresh_since else {
         // Old news is no evidence: the wait begins again with fresh news.
         *clean_since = None;
         change.look_again = Some(now.plus(Span::seconds(10)));
         return;
-    }
+    };
     conditions(status, None, now);
     // A clock that was set back must not make the wait longer.
     let since = clean_since.filter(|since| *since <= now).unwrap_or(now);
+    // Nor does it go on where nobody was looking.
+    let since = since.max(fresh_since.min(now));
     *clean_since = Some(since);
     let clear_at = since.plus(rules.clear_after);
     if now >= clear_at {

@@ -209,3 +209,25 @@ fn what_was_in_a_namespace_that_ended_is_gone_however_blind_we_are() {
     let end = w.status("shop/web").episode.resolution;
     assert_eq!(end, Some(Resolution::SubjectGone));
 }
+
+#[test]
+fn t6_a_wait_does_not_go_on_while_the_watch_was_quiet() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.policy("p", json!({"tickets": {"clearAfter": "2m"}}));
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::seconds(20));
+    w.pod("shop/web", json!({}));
+    w.settle();
+    w.silent.insert(Kind::Pod);
+    w.run_for(Span::seconds(100));
+    w.silent.clear();
+    w.run_for(Span::seconds(60));
+    assert_eq!(
+        w.status("shop/web").phase,
+        Phase::Open,
+        "seen for less than two minutes"
+    );
+    w.run_for(Span::seconds(80));
+    assert_eq!(w.status("shop/web").phase, Phase::Resolved);
+}
