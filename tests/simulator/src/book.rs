@@ -116,6 +116,8 @@ pub struct Book {
     /// Places whose ticket was away when a telling of it was taken, so that nobody could
     /// write it down.
     pub unrecorded: BTreeSet<ObjectKey>,
+    /// When a policy was last edited or deleted, by name.
+    pub edited: BTreeMap<String, u64>,
     /// Receivers that at some time did not want to be told of ends.
     pub unwilling: BTreeSet<String>,
     /// When a kind of things last went wrong that only time heals.

@@ -97,7 +97,9 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
             let clear_after = policy.map_or(Span::ZERO, |p| p.spec.tickets.clear_after);
             let unclean = process.witness.last_unclean(&at.key, &finding.check);
+            let stale = !waited && process.witness.is_stale(&finding.check, sim.now);
             match unclean {
+                _ if stale => Some("a kind it reads fell silent".to_owned()),
                 Some((mono, when)) => {
                     let jumped = sim.book.jumps.iter().any(|at| *at + 1000 >= mono);
                     let enough = decided.unix() + 1 >= when.plus(clear_after).unix();

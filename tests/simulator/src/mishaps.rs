@@ -40,6 +40,9 @@ impl Sim {
                     invariants::on_user_delete(self, &key);
                 }
             }
+            Action::Policy(name, _) | Action::DeletePolicy(name) => {
+                self.book.edited.insert(name.clone(), now);
+            }
             Action::Deny(kind, on) => {
                 let wall = self.wall();
                 self.truth.see(*kind, *on);

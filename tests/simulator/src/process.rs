@@ -133,16 +133,6 @@ impl Witness {
 
     /// Judges what is known now; to be called before the process may act on it.
     pub fn settle(&mut self, now: u64, wall: Time) {
-        for kind in Kind::ALL {
-            let fresh = self
-                .heard
-                .get(&kind)
-                .is_some_and(|at| now.saturating_sub(*at) <= FRESH);
-            let absent = self.judge.is_absent(kind);
-            if !absent && !fresh {
-                self.blind.insert(kind, (now, wall));
-            }
-        }
         self.judge.judge(wall);
         for place in self.judge.said().keys() {
             self.unclean.insert(place.clone(), (now, wall));
@@ -152,6 +142,15 @@ impl Witness {
                 self.blind.insert(kind, (now, wall));
             }
         }
+    }
+
+    /// Whether a kind that a check reads fell silent, so that nothing may be concluded.
+    #[must_use]
+    pub fn is_stale(&self, check: &str, now: u64) -> bool {
+        reads(check).iter().any(|kind| {
+            let heard = self.heard.get(kind);
+            !self.judge.is_absent(*kind) && heard.is_none_or(|at| now.saturating_sub(*at) > FRESH)
+        })
     }
 
     /// Since when the process has had reason to think that an identity is clean: the last

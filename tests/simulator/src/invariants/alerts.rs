@@ -310,11 +310,20 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
         }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
         // Told under a route that is no more, and the memory of it died with a process.
-        let estranged = sim.book.upset_since(at)
-            && tickets
-                .get(place)
-                .is_some_and(|ticket| !audience(sim, ticket, there).contains(name));
-        if !vanished && !unrecorded && !estranged {
+        let since = |name: &str| sim.book.edited.get(name).copied();
+        let policy = sim.book.policies.get(place).map_or("", |(name, _)| name);
+        let unrouted = match tickets.get(place) {
+            Some(ticket) => !audience(sim, ticket, there).contains(name),
+            None => since(policy).is_some_and(|edited| edited >= at),
+        };
+        let estranged = sim.book.upset_since(at) && unrouted;
+        // The address went with an edit, and then the ticket with the record of it.
+        let lapsed = !tickets.contains_key(place)
+            && name
+                .strip_prefix("policy/")
+                .and_then(since)
+                .is_some_and(|edited| edited >= at);
+        if !vanished && !unrecorded && !estranged && !lapsed {
             out.push(format!("{name} was told that {place} fires (episode {episode}, seq {seq}) and never that it ended"));
         }
     }
