@@ -276,6 +276,7 @@ impl Patrol {
             return;
         }
         self.calm_since = now.mono;
+        self.inventory.clock_set(now.wall);
         self.tickets.clock_jumped(now.wall);
         self.overflow.recount();
         self.routes_changed();

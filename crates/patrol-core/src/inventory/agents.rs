@@ -59,6 +59,13 @@ impl Agents {
         });
     }
 
+    /// The clock was set: what left in the future left now.
+    pub fn clock_set(&mut self, now: Time) {
+        for at in self.left.values_mut().flat_map(BTreeMap::values_mut) {
+            *at = (*at).min(now);
+        }
+    }
+
     pub fn node_gone(&mut self, node: &str) {
         self.left.remove(node);
     }
@@ -112,6 +119,11 @@ impl Inventory {
             .filter(|(place, _)| is_of(place, daemon))
             .map(|(_, at)| *at)
             .max()
+    }
+
+    /// The wall clock was set: no grace may wait for it to get there again.
+    pub fn clock_set(&mut self, now: Time) {
+        self.agents.clock_set(now);
     }
 
     /// What must be judged again because a pod of an agent that someone asked for came,
@@ -194,6 +206,11 @@ mod tests {
         assert_eq!(inventory.daemon_left("n1", &daemon), None);
         inventory.delete(Kind::Pod, &ObjectKey::new("sec", "c"));
         assert!(inventory.daemon_left("n1", &daemon).is_some());
+        inventory.clock_set(Time::from_unix(NOW - 3600));
+        assert_eq!(
+            inventory.daemon_left("n1", &daemon),
+            Some(Time::from_unix(NOW - 3600))
+        );
         inventory.delete(Kind::Node, &ObjectKey::new("", "n1"));
         inventory.agents.node_gone("n1");
         assert_eq!(inventory.daemon_left("n1", &daemon), None);
