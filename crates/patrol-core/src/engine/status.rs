@@ -114,11 +114,14 @@ impl Patrol {
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
                 .join("; ");
-            let unknown = || (None, "Stalled", String::new());
+            let unknown = || (None, "Stalled", "the spec is not valid".to_owned());
             return vec![
                 ("Ready", (Some(false), "Invalid", problems.clone())),
                 ("Stalled", (Some(true), "Invalid", problems)),
-                ("Reconciling", (Some(false), "Invalid", String::new())),
+                (
+                    "Reconciling",
+                    (Some(false), "Invalid", "the spec is not valid".into()),
+                ),
                 ("Compliant", unknown()),
                 ("Covered", unknown()),
                 ("Alerting", self.alerting(name)),
@@ -145,14 +148,21 @@ impl Patrol {
         };
         vec![
             ("Ready", ready),
-            ("Stalled", (Some(false), "Accepted", String::new())),
+            (
+                "Stalled",
+                (Some(false), "Accepted", "the spec is valid".into()),
+            ),
             (
                 "Reconciling",
-                (
-                    Some(reconciling),
-                    if reconciling { "Pending" } else { "Settled" },
-                    String::new(),
-                ),
+                if reconciling {
+                    (
+                        Some(true),
+                        "Pending",
+                        "the spec waits for its first patrol".into(),
+                    )
+                } else {
+                    (Some(false), "Settled", "the spec is in effect".into())
+                },
             ),
             ("Compliant", Self::compliant(failing, covered.0, patrolled)),
             ("Covered", covered),
@@ -198,11 +208,11 @@ impl Patrol {
                 Some(false),
                 "TicketWritesRejected",
                 format!(
-                    "{count} tickets cannot be written ({}): grant the operator its rights on tickets or remove what refuses them",
+                    "{count} ticket writes are refused ({}): grant the operator its rights on tickets or remove what refuses them",
                     why.as_str()
                 ),
             ),
-            None => (Some(true), "Patrolling", String::new()),
+            None => (Some(true), "Patrolling", "patrols run as scheduled".into()),
         }
     }
 
@@ -211,12 +221,15 @@ impl Patrol {
             return (
                 Some(false),
                 "FindingsOpen",
-                format!("{failing} findings are open"),
+                match failing {
+                    1 => "1 finding is open".to_owned(),
+                    more => format!("{more} findings are open"),
+                },
             );
         }
         match (patrolled, covered) {
             (false, _) => (None, "Pending", "the first patrol has not finished".into()),
-            (true, Some(true)) => (Some(true), "NoFindings", String::new()),
+            (true, Some(true)) => (Some(true), "NoFindings", "no finding is open".into()),
             (true, _) => (
                 None,
                 "NotCovered",
@@ -261,7 +274,11 @@ impl Patrol {
                 "Incomplete",
                 "the last patrol could not see everything: the next one tries again".into(),
             ),
-            _ => (Some(true), "Complete", String::new()),
+            _ => (
+                Some(true),
+                "Complete",
+                "the last patrol saw everything in scope".into(),
+            ),
         }
     }
 
@@ -325,7 +342,7 @@ impl Patrol {
                 "ReceiverUnavailable",
                 format!("{first}: {}: {}", class.as_str(), advice(*class)),
             ),
-            None => (Some(true), "Accepting", String::new()),
+            None => (Some(true), "Accepting", "no receiver is in trouble".into()),
         }
     }
 }

@@ -385,14 +385,17 @@ pub(super) fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: 
             kind: "Resolved",
             status: Some(resolved),
             reason,
-            message: "",
+            message: match resolved {
+                true => "the episode has ended",
+                false => "the finding holds",
+            },
             generation: None,
         },
         now,
     );
     let (verified, reason, message) = match unknown {
         Some(why) => (None, "Unverifiable", why),
-        None => (Some(true), "Inspected", ""),
+        None => (Some(true), "Inspected", "the subject can be seen"),
     };
     condition::set(
         &mut status.conditions,

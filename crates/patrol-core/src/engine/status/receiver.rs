@@ -29,54 +29,41 @@ pub(in crate::engine) fn receiver_status(
         ..Circuit::default()
     });
     let tried = state.last_success.is_some() || trouble.is_some();
-    let yes_if = |ok: bool| tried.then_some(ok);
-    let ready = match trouble {
-        Some(class) => (Some(false), class.as_str(), advice(class)),
-        None => (
-            yes_if(true),
-            if tried { "Accepting" } else { "NotTried" },
-            "",
-        ),
-    };
     let blocked = matches!(trouble, Some(DeliveryClass::Blocked));
     let secret = matches!(trouble, Some(DeliveryClass::SecretMissing));
+    let fine = |reason, message| match tried {
+        true => (Some(true), reason, message),
+        false => (None, "NotTried", "nothing was sent to it yet"),
+    };
     let rows = [
-        ("Ready", ready),
+        (
+            "Ready",
+            match trouble {
+                Some(class) => (Some(false), class.as_str(), advice(class)),
+                None => fine("Accepting", "it accepted the last message"),
+            },
+        ),
         (
             "AddressAllowed",
-            (
-                yes_if(!blocked),
-                if blocked {
-                    "AddressBlocked"
-                } else if tried {
-                    "Allowed"
-                } else {
-                    "NotTried"
-                },
-                if blocked {
-                    advice(DeliveryClass::Blocked)
-                } else {
-                    ""
-                },
-            ),
+            match blocked {
+                true => (
+                    Some(false),
+                    "AddressBlocked",
+                    advice(DeliveryClass::Blocked),
+                ),
+                false => fine("Allowed", "the address may be sent to"),
+            },
         ),
         (
             "SecretResolved",
-            (
-                yes_if(!secret),
-                if secret {
-                    "SecretMissing"
-                } else if tried {
-                    "Resolved"
-                } else {
-                    "NotTried"
-                },
-                if secret {
-                    advice(DeliveryClass::SecretMissing)
-                } else {
-                    ""
-                },
-            ),
+            match secret {
+                true => (
+                    Some(false),
+                    "SecretMissing",
+                    advice(DeliveryClass::SecretMissing),
+                ),
+                false => fine("Resolved", "every Secret that it names can be read"),
+            },
         ),
     ];
     for (kind, (ok, reason, message)) in rows {

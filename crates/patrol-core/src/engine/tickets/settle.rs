@@ -274,7 +274,10 @@ impl Patrol {
         let policy = object.spec.finding.policy.clone();
         let note = match status.episode.resolution {
             Some(resolution) if status.phase == Phase::Resolved => {
-                format!("{}: {resolution}", object.spec.finding.subject_ref)
+                format!(
+                    "{}: resolved ({resolution})",
+                    object.spec.finding.subject_ref
+                )
             }
             _ => format!("{}: {}", object.spec.finding.subject_ref, status.message),
         };
