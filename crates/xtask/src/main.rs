@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod demo;
 mod generate;
 mod repo;
 mod simulate;
@@ -24,6 +25,8 @@ struct Cli {
 enum Task {
     /// Raise a real control plane on this machine and print its kubeconfig
     Cluster(cluster::Args),
+    /// Tell the whole story on a real API server: gaps, tickets, alerts, mending
+    Demo(demo::Args),
     /// Write what follows from code: CRDs, rights, install file, references, alert rules
     Generate(generate::Args),
     /// Run every test there is, or one step of them
@@ -40,6 +43,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Cluster(args) => cluster::run(&args),
+        Task::Demo(args) => demo::run(&args),
         Task::Generate(args) => generate::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Simulate(args) => simulate::run(&args),

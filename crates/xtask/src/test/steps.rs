@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{Skipped, Step, tools};
-use crate::{Failure, generate, repo, simulate};
+use crate::{Failure, demo, generate, repo, simulate};
 
 /// Seeds of the simulator in one test run.
 const SEEDS: &str = "2000";
@@ -81,6 +81,12 @@ pub(super) const ALL: &[Step] = &[
         proves: "the whole product on a real control plane",
         on_request: None,
         run: e2e,
+    },
+    Step {
+        name: "demo",
+        proves: "the story of cargo xtask demo comes true on a real control plane",
+        on_request: None,
+        run: demo::test,
     },
 ];
 

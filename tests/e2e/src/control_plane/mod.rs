@@ -6,6 +6,7 @@
 //! `system:masters`. Dropping the value ends the processes and removes the data; the
 //! logs stay for a while, and where they are is printed at the start.
 
+mod audit;
 mod builder;
 mod kubectl;
 mod parts;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
+pub use audit::AuditMark;
 pub use builder::Builder;
 
 use crate::api_client::ApiClient;
@@ -235,23 +237,13 @@ impl ControlPlane {
             .try_for_each(Guarded::check_alive)
     }
 
-    /// The audit events so far (`audit.k8s.io/v1` Event objects), one for each answered
-    /// request. Needs [`Builder::audit`].
+    /// The certificate (PEM) that the API server proves itself with, its own authority.
     ///
     /// # Errors
-    /// Auditing is off, or the log cannot be read.
-    pub fn audit(&self) -> Result<Vec<Value>> {
-        let path = self.layout.audit_log();
-        let text = std::fs::read_to_string(&path).context(format_args!(
-            "{}: is auditing on? Builder::audit",
-            path.display()
-        ))?;
-        // The last line may be in the middle of being written.
-        let whole = text.rfind('\n').map_or("", |end| text.split_at(end).0);
-        whole
-            .lines()
-            .map(|line| serde_json::from_str(line).context(path.display()))
-            .collect()
+    /// The file cannot be read.
+    pub fn authority(&self) -> Result<String> {
+        let path = self.layout.authority();
+        std::fs::read_to_string(&path).context(path.display())
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
