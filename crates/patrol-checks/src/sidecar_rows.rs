@@ -632,6 +632,61 @@ fn row_26_an_owner_that_cannot_be_read_fails_on_the_last_one_that_can() {
     assert_eq!(world.judge(MISSING).len(), 1);
 }
 
+/// Replica sets, each owned by the next one.
+fn line_of(names: &[&str]) -> Vec<Object> {
+    names
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [name, owner] => {
+                Some(workload("ReplicaSet", name).owned_by("apps/v1", "ReplicaSet", owner))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn row_26_owners_in_a_ring_hide_nothing() {
+    for ring in [
+        vec!["a", "a"],
+        vec!["a", "b", "a"],
+        vec!["a", "b", "c", "a"],
+    ] {
+        let pods = ring
+            .iter()
+            .skip(1)
+            .map(|owner| pod(&format!("of-{owner}")).owned_by("apps/v1", "ReplicaSet", owner));
+        let world = aegis().with_all(pods).with_all(line_of(&ring));
+        for owner in ring.iter().skip(1) {
+            let seen = world.verdict(MISSING, &format!("ReplicaSet/{owner}"));
+            let wanted = ("Fail".to_owned(), "1/1".to_owned());
+            assert_eq!((seen.said(), seen.share()), wanted, "{ring:?}");
+        }
+        assert_eq!(world.judge(MISSING).len(), ring.len() - 1, "{ring:?}");
+    }
+}
+
+#[test]
+fn row_26_a_line_of_owners_without_end_hides_nothing() {
+    let line = ["g", "f", "e", "d", "c", "b", "a"];
+    let world = |line: &[&str]| {
+        let first = *line.first().unwrap();
+        aegis()
+            .with_all(line_of(line))
+            .with(workload("ReplicaSet", "a"))
+            .with(pod("web").owned_by("apps/v1", "ReplicaSet", first))
+    };
+    // Six steps up is too far; five are followed.
+    for (line, root) in [(&line[..], "g"), (&line[1..], "a")] {
+        let world = world(line);
+        let seen = world.verdict(MISSING, &format!("ReplicaSet/{root}"));
+        assert_eq!((seen.said(), seen.share()), ("Fail".into(), "1/1".into()));
+        let failing = world.judge(MISSING);
+        let failing = failing.iter().filter(|j| j.said() == "Fail");
+        assert_eq!(failing.count(), 1, "{root}");
+    }
+}
+
 #[test]
 fn row_27_a_namespace_on_its_way_out_is_skipped() {
     let leaving = namespace("shop").patch(json!({"status": {"phase": "Terminating"}}));

@@ -67,22 +67,37 @@ impl Inventory {
     }
 
     /// The top owner of a workload: follows controller references while they lead to an
-    /// object that is here.
+    /// object that is here. Where they lead on and on, or round in a ring, a workload
+    /// stands for itself: whoever wrote such references must not get pods out of sight.
     #[must_use]
     pub fn root_of(&self, kind: Kind, key: &ObjectKey) -> RootKey {
         let mut at = (kind, key.clone());
-        for _ in 0..DEPTH {
-            let owner = self
-                .workload(at.0, &at.1)
-                .and_then(|w| w.meta.owner.as_ref());
-            match owner.and_then(|o| self.resolve(&at.1.namespace, o)) {
-                Some(next) if next != at => at = next,
-                _ => break,
-            }
+        for _ in 0..=DEPTH {
+            let Some(next) = self.owner_of(at.0, &at.1) else {
+                return RootKey {
+                    kind: at.0,
+                    key: at.1,
+                };
+            };
+            at = next;
         }
         RootKey {
-            kind: at.0,
-            key: at.1,
+            kind,
+            key: key.clone(),
+        }
+    }
+
+    /// The owner of a workload, where it is here.
+    fn owner_of(&self, kind: Kind, key: &ObjectKey) -> Option<(Kind, ObjectKey)> {
+        let owner = self.workload(kind, key)?.meta.owner.as_ref()?;
+        self.resolve(&key.namespace, owner)
+    }
+
+    /// Whether a workload that is here stands for itself.
+    fn is_top(&self, kind: Kind, key: &ObjectKey) -> bool {
+        self.owner_of(kind, key).is_none() || {
+            let root = self.root_of(kind, key);
+            root.kind == kind && root.key == *key
         }
     }
 
@@ -157,10 +172,8 @@ impl Inventory {
     /// nothing here owns.
     pub fn roots(&self) -> impl Iterator<Item = RootKey> + '_ {
         let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
-            table.iter().filter_map(move |(key, held)| {
-                let owner = held.fact.meta.owner.as_ref();
-                let is_root = owner.is_none_or(|o| self.resolve(&key.namespace, o).is_none());
-                is_root.then(|| RootKey {
+            table.iter().filter_map(move |(key, _)| {
+                self.is_top(*kind, key).then(|| RootKey {
                     kind: *kind,
                     key: key.clone(),
                 })
@@ -183,10 +196,8 @@ impl Inventory {
             table
                 .range(ObjectKey::new(namespace, "")..)
                 .take_while(move |(key, _)| key.namespace.as_str() == namespace)
-                .filter_map(move |(key, held)| {
-                    let owner = held.fact.meta.owner.as_ref();
-                    let is_root = owner.is_none_or(|o| self.resolve(&key.namespace, o).is_none());
-                    is_root.then(|| RootKey {
+                .filter_map(move |(key, _)| {
+                    self.is_top(*kind, key).then(|| RootKey {
                         kind: *kind,
                         key: key.clone(),
                     })
@@ -238,7 +249,10 @@ impl Inventory {
         }
         let place = (kind, key.clone());
         for (child_kind, child) in self.children.get(&place).into_iter().flatten() {
-            self.collect_pods(*child_kind, child, depth + 1, out);
+            // Not those that name it and stand for themselves.
+            if !self.is_top(*child_kind, child) {
+                self.collect_pods(*child_kind, child, depth + 1, out);
+            }
         }
     }
 
@@ -332,7 +346,10 @@ impl Inventory {
         if before.is_some() {
             touched.push(Touched::Root(self.root_of(kind, &key)));
         }
-        if let Some(owner) = before.and_then(|w| w.meta.owner) {
+        let owner_before = before.as_ref().and_then(|w| w.meta.owner.clone());
+        // Whose line of owners becomes another: all below may have another root.
+        let moved = before.is_none() || owner_before != workload.meta.owner;
+        if let Some(owner) = owner_before {
             self.unlink(&key, kind, &owner);
         }
         if let Some(parent) = workload
@@ -357,6 +374,9 @@ impl Inventory {
         let root = self.root_of(kind, &key);
         // Until now the children's roots were the children themselves.
         touched.extend(self.orphans_of(kind, &key));
+        if moved {
+            self.touch_below(kind, &key, 0, &mut touched);
+        }
         touched.push(Touched::Root(root));
         touched.extend(workload_wide(kind));
         touched
@@ -378,6 +398,7 @@ impl Inventory {
         }
         // What it owned and is still here roots itself now.
         touched.extend(self.orphans_of(kind, key));
+        self.touch_below(kind, key, 0, &mut touched);
         touched.extend(workload_wide(kind));
         touched
     }
@@ -407,6 +428,24 @@ impl Inventory {
                 })
             });
         pods.chain(children).collect()
+    }
+
+    /// Workloads further down, each as the root that it was or becomes.
+    fn touch_below(&self, kind: Kind, key: &ObjectKey, depth: usize, out: &mut Vec<Touched>) {
+        for (child_kind, child) in self
+            .children
+            .get(&(kind, key.clone()))
+            .into_iter()
+            .flatten()
+        {
+            out.push(Touched::Root(RootKey {
+                kind: *child_kind,
+                key: child.clone(),
+            }));
+            if depth < DEPTH {
+                self.touch_below(*child_kind, child, depth + 1, out);
+            }
+        }
     }
 
     fn unlink(&mut self, key: &ObjectKey, kind: Kind, owner: &Owner) {

@@ -51,7 +51,14 @@ impl Source {
         match is_absent(&self.shared.http, self.kind).await {
             Ok(true) => {
                 if self.told != Told::Absent {
-                    tracing::info!(kind = %self.kind, "the kind is not installed");
+                    if self.kind.is_ours() {
+                        tracing::warn!(
+                            kind = %self.kind,
+                            "the kind is not installed: apply the definitions of kubepatrol.io, it goes on by itself"
+                        );
+                    } else {
+                        tracing::info!(kind = %self.kind, "the kind is not installed");
+                    }
                     self.told = Told::Absent;
                     if let Some(health) = self.health() {
                         health.set_seen(true);
