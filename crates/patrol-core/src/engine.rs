@@ -7,6 +7,7 @@
 mod alerts;
 mod evaluate;
 mod observe;
+mod once;
 mod overflow;
 mod patrols;
 mod policies;
@@ -32,7 +33,7 @@ use crate::rule::{Catalogue, Rulebook};
 use crate::sym::Sym;
 
 pub use policies::FINALIZER;
-pub use snapshot::{ReceiverSnapshot, Snapshot};
+pub use snapshot::{Distribution, ReceiverSnapshot, Snapshot};
 
 /// How the engine is set up. Nothing here changes while it runs.
 #[derive(Clone, Debug)]

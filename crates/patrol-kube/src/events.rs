@@ -2,7 +2,8 @@
 //! is the record, and a failure to write one changes nothing.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -27,11 +28,33 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Events about cluster-scoped objects live here, as everywhere in Kubernetes.
 const CLUSTER_NAMESPACE: &str = "default";
 
+/// Events that the limiter kept back, counted. Clones share one account.
+#[derive(Clone, Debug, Default)]
+pub struct Suppressed(Arc<[AtomicU64; 2]>);
+
+impl Suppressed {
+    const REASONS: [&str; 2] = ["RateLimited", "Repeated"];
+
+    /// How many, by reason.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        Self::REASONS.into_iter().zip(counts)
+    }
+
+    fn add(&self, reason: &str) {
+        let counted = Self::REASONS.iter().zip(self.0.iter());
+        for (_, count) in counted.filter(|(known, _)| **known == reason) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Writes events.
 pub(crate) struct Announcer {
     http: Http,
     instance: String,
     limiter: Mutex<Limiter>,
+    suppressed: Suppressed,
 }
 
 struct Limiter {
@@ -45,12 +68,17 @@ impl Announcer {
         Self {
             http,
             instance: instance.to_owned(),
+            suppressed: Suppressed::default(),
             limiter: Mutex::new(Limiter {
                 tokens: BURST,
                 filled: boot_clock::boot(),
                 told: HashMap::new(),
             }),
         }
+    }
+
+    pub(crate) fn suppressed(&self) -> Suppressed {
+        self.suppressed.clone()
     }
 
     /// Writes an event if the limiter allows it.
@@ -86,10 +114,12 @@ impl Announcer {
             limiter.tokens = limiter.tokens.saturating_add(gained).min(BURST);
         }
         limiter.told.retain(|_, at| now.saturating_sub(*at) < QUIET);
-        if limiter.tokens == 0
-            || limiter.told.contains_key(&key)
-            || limiter.told.len() >= REMEMBERED
-        {
+        if limiter.told.contains_key(&key) {
+            self.suppressed.add("Repeated");
+            return false;
+        }
+        if limiter.tokens == 0 || limiter.told.len() >= REMEMBERED {
+            self.suppressed.add("RateLimited");
             return false;
         }
         limiter.tokens -= 1;
@@ -176,6 +206,8 @@ mod tests {
             })
             .count();
         assert_eq!(told, 2);
+        let counts: Vec<_> = announcer.suppressed().counts().collect();
+        assert_eq!(counts, [("RateLimited", 0), ("Repeated", 598)]);
     }
 
     #[tokio::test]
@@ -189,6 +221,8 @@ mod tests {
         };
         assert_eq!(told(0, Duration::ZERO), 25);
         assert_eq!(told(10_000, Duration::from_secs(61)), 5);
+        let counts: Vec<_> = announcer.suppressed().counts().collect();
+        assert_eq!(counts, [("RateLimited", 2_000 - 30), ("Repeated", 0)]);
     }
 
     #[tokio::test]

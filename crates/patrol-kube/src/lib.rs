@@ -7,7 +7,7 @@
 pub mod boot_clock;
 pub mod client;
 mod error;
-mod events;
+pub mod events;
 pub mod lease;
 mod path;
 pub mod rbac;

@@ -10,11 +10,15 @@ use crate::manifests::to_yaml;
 
 /// List or describe checks
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol checks
+  kube-patrol checks describe sidecar-missing
+  kube-patrol checks -o json")]
 pub struct ChecksArgs {
     #[command(subcommand)]
     what: Option<Checks>,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = Output::Table, global = true)]
+    /// Output format: table or json
+    #[arg(short, long, value_enum, hide_possible_values = true, default_value_t = Output::Table, global = true)]
     output: Output,
 }
 
@@ -31,9 +35,12 @@ enum Checks {
 
 /// List built-in baselines
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol baselines
+  kube-patrol baselines -o json")]
 pub struct BaselinesArgs {
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    /// Output format: table or json
+    #[arg(short, long, value_enum, hide_possible_values = true, default_value_t = Output::Table)]
     output: Output,
 }
 
@@ -80,7 +87,7 @@ pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
                     (meta.title.to_owned(), None),
                 ]);
             }
-            ui::print(&table.render(ui::colours()))
+            ui::print(&table.fit(ui::colours()))
         }
     }
 }
@@ -157,7 +164,7 @@ pub(super) fn baselines(args: &BaselinesArgs) -> Result<Exit, Failure> {
                     (b.description.to_owned(), None),
                 ]);
             }
-            ui::print(&table.render(ui::colours()))
+            ui::print(&table.fit(ui::colours()))
         }
     }
 }
@@ -166,7 +173,7 @@ pub(super) fn crds() -> Result<Exit, Failure> {
     let mut out = String::new();
     for crd in patrol_api::crd::crds() {
         let yaml = to_yaml(&patrol_api::crd::manifest(&crd))
-            .map_err(|error| Failure::new(format!("crds: {error}")))?;
+            .map_err(|error| Failure::new(format!("crds: {error}: report this fault")))?;
         out.push_str("---\n");
         out.push_str(&yaml);
         if !out.ends_with('\n') {

@@ -9,8 +9,14 @@ use patrol_api::words::{Party, Phase, Severity};
 use super::ui::{self, Colour};
 use super::{Exit, Failure, source};
 
+/// Where the texts begin.
+const INDENT: &str = "           ";
+
 /// Explain a ticket
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol explain sidecar-missing-3ilfflg5xlf4k32sybjbmdu2gd -n shop
+  kube-patrol explain sidecar-missing --state deploy/examples/local/.kube-patrol")]
 pub struct Args {
     /// Name of the ticket, or the beginning of it
     ticket: String,
@@ -54,13 +60,15 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 
 fn explain(ticket: &Ticket) -> String {
     let colours = ui::colours();
+    let width = ui::width();
     let status = ticket.status.clone().unwrap_or_default();
     let finding = &ticket.spec.finding;
     let severity = status.severity.unwrap_or(Severity::Medium);
     let mut out = String::new();
     let mut line = |name: &str, text: String| {
         if !text.is_empty() {
-            out.push_str(&format!("{:<11}{}\n", format!("{name}:"), ui::clean(&text)));
+            let text = ui::wrap(&ui::clean(&text), INDENT.len(), INDENT, width);
+            out.push_str(&format!("{:<11}{text}\n", format!("{name}:")));
         }
     };
     line(

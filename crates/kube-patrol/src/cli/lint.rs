@@ -8,13 +8,18 @@ use patrol_core::rule::compile;
 
 use super::ui::{self, Colour};
 use super::{Exit, Failure};
-use crate::manifests::{self, Decoded, Input, NotInspected, Object};
+use crate::manifests::{Decoded, Input, NotInspected, Object};
 
 /// A reminder interval below this is noise.
 const SHORT_REPEAT: patrol_api::time::Span = patrol_api::time::Span::minutes(5);
 
 /// Validate our objects offline
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol lint policy.yaml
+  kustomize build . | kube-patrol lint -
+
+Exit code: 0 valid, 1 invalid object, 2 could not read.")]
 pub struct Args {
     /// Files or folders, or - for standard input
     #[arg(required = true)]
@@ -27,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         .iter()
         .map(|f| Input::parse(&f.to_string_lossy()))
         .collect();
-    let loaded = manifests::load(&inputs, &[]);
+    let loaded = ui::loading(&inputs);
     let ours: Vec<&Object> = loaded
         .objects
         .iter()

@@ -12,7 +12,7 @@ use patrol_core::notice::Cluster;
 use patrol_kube::boot_clock;
 use tokio::sync::{mpsc, watch};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, ui};
 use crate::local::{self, Options, SecretFile};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::Exporter;
@@ -22,6 +22,14 @@ use crate::shell::{Ended, Pulse, Shell};
 
 /// Run the same engine on folders of manifests
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol local deploy/examples/local
+  kube-patrol local manifests/ --policy policy.yaml --once
+  kube-patrol local manifests/ --secret soc/url=url.txt --listen 127.0.0.1:8080
+
+It runs until Ctrl-C. With --once it ends when all that is due is told, or failed.
+Exit code: 0 clean or stopped, 1 open tickets, 2 could not run, 3 could not see
+everything.")]
 pub struct Args {
     /// Folders of manifests (or `kubectl get -o yaml` dumps)
     #[arg(required = true, value_name = "DIR")]
@@ -41,11 +49,11 @@ pub struct Args {
     /// Address of metrics and probes. Default: none
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Log format. Default: text on a terminal, else json
-    #[arg(long, value_enum)]
+    /// Log format: text or json. Default: text on a terminal, else json
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Log level
-    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    /// Log level: error, warn, info or debug
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL", default_value_t = LogLevel::Info)]
     log_level: LogLevel,
 }
 
@@ -84,6 +92,7 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         policies: args.policy,
         secrets: args.secrets,
         namespace: patrol_api::names::DEFAULT_NAMESPACE.to_owned(),
+        once: args.once,
     };
     let listener = match &args.listen {
         Some(address) => Some(probes::bind(address).await.map_err(Failure::new)?),
@@ -95,12 +104,14 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
     let (stop, stopping) = watch::channel(false);
     let started = local::start(&options, events, answers.0.clone(), boot_clock::now)
         .map_err(|error| Failure::new(error.to_string()))?;
+    let timings = super::operator::timings()?;
     let post = Post::new(
         Arc::clone(&started.edge) as Arc<dyn crate::shell::secrets::SecretSource>,
         Arc::new(Alone),
         true,
         vec![],
         boot_clock::now,
+        timings.clone(),
     )
     .with_printer(local::terminal::NAME, local::terminal::print);
     let config = Config {
@@ -135,7 +146,7 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         let probes = Arc::new(Probes {
             pulse,
             snapshots,
-            exporter: Exporter::new(None),
+            exporter: Exporter::new(Some(Box::new(move |families| timings.export(families)))),
             clock: boot_clock::now,
         });
         tokio::spawn(async move { drop(probes::serve(listener, probes).await) });
@@ -162,12 +173,24 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
             "the watch on the folders ended, which is a fault: start again, the state folder is safe",
         )),
         Ended::Stopped => Ok(Exit::Clean),
-        Ended::Done => Ok(outcome(&patrol)),
+        Ended::Done => outcome(&patrol),
     }
 }
 
-/// The exit code of `--once`.
-fn outcome(patrol: &Patrol) -> Exit {
+/// The exit code of `--once`. What could not be told is said: the next run tells it.
+fn outcome(patrol: &Patrol) -> Result<Exit, Failure> {
+    for (receiver, count) in patrol.undelivered(boot_clock::now()) {
+        eprintln!(
+            "kube-patrol: receiver {}: {count} alerts were not accepted: mend the receiver; the next run sends them",
+            ui::clean(&receiver)
+        );
+    }
+    let unwritten = patrol.unwritten();
+    if unwritten > 0 {
+        return Err(Failure::new(format!(
+            "{unwritten} findings: their tickets could not be written: make the state folder writable"
+        )));
+    }
     let snapshot = patrol.snapshot();
     let complete =
         snapshot.kinds.values().all(|(_, readable, _)| *readable) && patrol.sees_everything();
@@ -175,11 +198,11 @@ fn outcome(patrol: &Patrol) -> Exit {
         .tickets
         .keys()
         .any(|(_, _, phase)| *phase != patrol_api::words::Phase::Resolved);
-    match (complete, open) {
+    Ok(match (complete, open) {
         (false, _) => Exit::Incomplete,
         (true, true) => Exit::Findings,
         (true, false) => Exit::Clean,
-    }
+    })
 }
 
 async fn interrupted() {

@@ -5,6 +5,7 @@ mod catalogue;
 mod explain;
 mod lint;
 mod local;
+mod objects;
 mod operator;
 mod plan;
 mod rules;
@@ -18,18 +19,24 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-/// Security-operations patrol for Kubernetes: find every gap, open a ticket for it, and
-/// alert until it is really gone
+/// The command line.
 #[derive(Parser)]
 #[command(
+    about = "Security-operations patrol for Kubernetes: find every gap, open a ticket for it,\nand alert until it is really gone",
     name = "kube-patrol",
     version,
     disable_help_subcommand = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "Examples:
+  kube-patrol local deploy/examples/local     patrol a folder: tickets and alerts, no cluster
+  kube-patrol scan deploy/                    inspect manifests once, for CI
+  kube-patrol checks describe sidecar-missing what a check looks for, why, and the fix
+
+Exit codes: 0 clean, 1 findings, 2 could not run, 3 could not see everything."
 )]
 pub struct Cli {
-    /// Language of texts for people
-    #[arg(long, global = true, value_enum, default_value_t = Lang::En)]
+    /// Language of texts for people: en or zh
+    #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = Lang::En)]
     lang: Lang,
     #[command(subcommand)]
     command: Command,
@@ -56,7 +63,7 @@ enum Command {
     Operator(operator::Args),
     /// Run the same engine on folders of manifests
     Local(local::Args),
-    /// Inspect manifests once: no tickets, no state
+    /// Inspect manifests, or the cluster, once: no tickets, no state
     Scan(scan::Args),
     /// List tickets
     Tickets(tickets::Args),
@@ -71,10 +78,15 @@ enum Command {
     /// List built-in baselines
     Baselines(catalogue::BaselinesArgs),
     /// Print the CustomResourceDefinitions
+    #[command(after_help = "Examples:
+  kube-patrol crds | kubectl apply --server-side -f -")]
     Crds,
     /// Print the version
     Version,
     /// Print shell completion
+    #[command(after_help = "Examples:
+  source <(kube-patrol completion bash)
+  kube-patrol completion fish > ~/.config/fish/completions/kube-patrol.fish")]
     Completion {
         /// Shell
         shell: clap_complete::Shell,

@@ -12,6 +12,7 @@ use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
 use patrol_kube::Connection;
 use patrol_kube::boot_clock;
+use patrol_kube::events::Suppressed;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings};
 use patrol_kube::reader::{Health, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
-use crate::shell::delivery::{self, Courier, Post};
+use crate::shell::delivery::{self, Courier, Post, Timings};
 use crate::shell::probes::{self, Probes};
 use crate::shell::secrets::{Reading, SecretSource};
 use crate::shell::{Answers, Edge, Ended, Pulse, Shell};
@@ -33,42 +34,45 @@ const AHEAD: usize = 1024;
 
 /// Run the operator in a cluster
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol operator
+  KUBECONFIG=admin.conf kube-patrol operator --namespace kube-patrol --listen 127.0.0.1:8080")]
 pub struct Args {
     /// The operator's namespace: tickets about cluster-scoped subjects, Secrets and the Lease
     #[arg(long, env = "POD_NAMESPACE", default_value = patrol_api::names::DEFAULT_NAMESPACE)]
     namespace: String,
     /// Address of metrics and probes
-    #[arg(long, default_value = ":8080")]
+    #[arg(long, value_name = "ADDR", default_value = ":8080")]
     listen: String,
     /// Name of this replica in the Lease. Default: the host name
-    #[arg(long, env = "POD_NAME")]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
     identity: Option<String>,
     /// How long a lease lasts without renewal
-    #[arg(long, default_value = "15s")]
+    #[arg(long, value_name = "DURATION", default_value = "15s")]
     lease_duration: Span,
     /// How long the leader tries to renew before it steps down
-    #[arg(long, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
     renew_deadline: Span,
     /// Pause between tries
-    #[arg(long, default_value = "2s")]
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
     retry_period: Span,
     /// How long a new leader holds still after a take-over that was no clean hand-over
-    #[arg(long, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
     takeover_wait: Span,
     /// How often watches are compared with a list of metadata; 0s: never
-    #[arg(long, default_value = "1h")]
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
     verify_cache_every: Span,
     /// Let receivers on loopback be told (meant for tests)
     #[arg(long)]
     allow_loopback_receivers: bool,
     /// Name of the cluster in messages
-    #[arg(long, env = "CLUSTER_NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", env = "CLUSTER_NAME", default_value = "")]
     cluster_name: String,
-    /// Log format. Default: text on a terminal, else json
-    #[arg(long, value_enum)]
+    /// Log format: text or json. Default: text on a terminal, else json
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Log level
-    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    /// Log level: error, warn, info or debug
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL", default_value_t = LogLevel::Info)]
     log_level: LogLevel,
 }
 
@@ -158,6 +162,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let health = reader.health();
     let lease = Lease::new(connection.writes.clone(), settings);
     let fence = lease.fence();
+    let timings = timings()?;
     let (writer, worker) = writer(connection.clone(), fence.clone(), &identity);
     let post = Post::new(
         Arc::new(ClusterSecrets(Secrets::new(
@@ -171,6 +176,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         args.allow_loopback_receivers,
         denied_addresses(&connection),
         boot_clock::now,
+        timings.clone(),
     );
     let config = Config {
         namespace: args.namespace.clone(),
@@ -180,6 +186,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         },
         ..Config::new(patrol_checks::CATALOGUE)
     };
+    let suppressed = writer.suppressed_events();
     let pulse = Arc::new(Pulse::default());
     let shell = Shell {
         patrol: Patrol::new(config),
@@ -216,7 +223,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let probes = Arc::new(Probes {
         pulse,
         snapshots,
-        exporter: Exporter::new(Some(edge_metrics(health))),
+        exporter: Exporter::new(Some(edge_metrics(health, suppressed, timings))),
         clock: boot_clock::now,
     });
     tasks.spawn(async move {
@@ -299,17 +306,41 @@ fn host_name() -> String {
     }
 }
 
-fn edge_metrics(health: Arc<Health>) -> EdgeMetrics {
-    Box::new(move |families: &mut Families| watch_metrics(families, &health))
+/// Times of requests, in both modes.
+pub(super) fn timings() -> Result<Timings, Failure> {
+    Timings::new().map_err(|error| Failure::new(format!("metrics: {error}: report this fault")))
+}
+
+fn edge_metrics(health: Arc<Health>, suppressed: Suppressed, timings: Timings) -> EdgeMetrics {
+    Box::new(move |families: &mut Families| {
+        watch_metrics(families, &health);
+        event_metrics(families, &suppressed);
+        timings.export(families);
+    })
 }
 
 /// Every metric of the operator, whether it has rows now or not.
 pub(super) fn described_metrics() -> Vec<Described> {
     let mut families = Families::default();
     watch_metrics(&mut families, &Health::default());
+    event_metrics(&mut families, &Suppressed::default());
+    if let Ok(timings) = Timings::new() {
+        timings.export(&mut families);
+    }
     let mut all = crate::metrics::described();
     all.extend(families.described());
     all
+}
+
+fn event_metrics(families: &mut Families, suppressed: &Suppressed) {
+    families.counters(
+        "events_suppressed_total",
+        "Kubernetes events not written, by reason: RateLimited in a storm, Repeated for one object within five minutes.",
+        ["reason"],
+        suppressed
+            .counts()
+            .map(|(reason, n)| ([reason.to_owned()], n)),
+    );
 }
 
 fn watch_metrics(families: &mut Families, health: &Health) {
@@ -331,7 +362,7 @@ fn watch_metrics(families: &mut Families, health: &Health) {
     );
     families.counters(
         "relist_divergence_total",
-        "Objects that a watch had wrong, found by comparing, by kind.",
+        "Objects that the watch cache had wrong, found by comparing it with a list, by kind.",
         ["kind"],
         health
             .kinds()

@@ -7,16 +7,21 @@ use patrol_api::words::Phase;
 use patrol_core::check::{Origin, OwnState, Verdict};
 use patrol_core::facts::ObjectKey;
 use patrol_core::inspect::{Inspector, inspect};
-use patrol_core::inventory::Inventory;
 use patrol_core::kind::Kind;
 use patrol_core::ticket::place;
 
 use super::ui::{self, Colour, Table};
-use super::{Exit, Failure, rules, source};
-use crate::manifests::{self, Decoded, Input};
+use super::{Exit, Failure, objects, rules, source};
+use crate::manifests::Input;
 
 /// Show what a policy would open and close
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol plan -f policy.yaml
+  kube-patrol plan -f policy.yaml --manifests deploy/ --state deploy/.kube-patrol
+
+Exit code: 0 nothing would be open, 1 findings, 2 could not run, 3 could not see
+everything.")]
 pub struct Args {
     /// File with the policy; repeatable
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
@@ -35,6 +40,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let policies = rules::policies_in(&args.files)?;
     let book = rules::rulebook(&policies)?;
+    let mut complete = true;
     let (inventory, tickets, origin, blind) = if args.manifests.is_empty() {
         let kinds: Vec<Kind> = Kind::ALL
             .into_iter()
@@ -48,7 +54,14 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
             Some(state) => source::tickets_in(state)?,
             None => vec![],
         };
-        (files(&args.manifests), tickets, Origin::Files, vec![])
+        let inputs: Vec<Input> = args.manifests.iter().cloned().map(Input::Path).collect();
+        let loaded = ui::loading(&inputs);
+        let inventory = objects::inventory(&loaded.objects, &loaded.coverage);
+        for missed in &loaded.coverage.not_inspected {
+            eprintln!("kube-patrol: {}", ui::clean(&missed.sentence()));
+        }
+        complete = loaded.coverage.is_complete();
+        (inventory, tickets, Origin::Files, vec![])
     };
     let own = OwnState::default();
     let catalogue = patrol_checks::CATALOGUE;
@@ -145,7 +158,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         ]);
     }
     if !failing.is_empty() || closes > 0 {
-        ui::print(&table.render(ui::colours()))?;
+        ui::print(&table.fit(ui::colours()))?;
     }
     eprintln!(
         "{opens} to open, {closes} to close, {} stay open",
@@ -157,10 +170,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
             kind.info().resource
         );
     }
-    Ok(if blind.is_empty() {
-        Exit::Clean
-    } else {
-        Exit::Incomplete
+    Ok(match (complete && blind.is_empty(), failing.is_empty()) {
+        (false, _) => Exit::Incomplete,
+        (true, false) => Exit::Findings,
+        (true, true) => Exit::Clean,
     })
 }
 
@@ -169,24 +182,4 @@ fn subject_text(subject: &patrol_api::ticket::Subject) -> String {
         Some(ns) => format!("{ns}/{}/{}", subject.kind, subject.name),
         None => format!("{}/{}", subject.kind, subject.name),
     }
-}
-
-fn files(folders: &[PathBuf]) -> Inventory {
-    let inputs: Vec<Input> = folders.iter().cloned().map(Input::Path).collect();
-    let loaded = manifests::load(&inputs, &[]);
-    let now = patrol_kube::boot_clock::wall();
-    let mut inventory = Inventory::new();
-    for kind in Kind::ALL {
-        inventory.relist_started(kind);
-    }
-    for object in loaded.objects {
-        if let Decoded::Fact(seen) = object.decoded {
-            inventory.upsert(*seen);
-        }
-    }
-    for kind in Kind::ALL {
-        inventory.relist_finished(kind);
-        inventory.sight_mut(kind).heard(now);
-    }
-    inventory
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Ticket;
 use patrol_core::event::Event;
 use patrol_core::facts::Fact;
@@ -13,7 +14,7 @@ use patrol_kube::Connection;
 use patrol_kube::reader::{Reader, ReaderSettings};
 use tokio::sync::mpsc;
 
-use super::Failure;
+use super::{Failure, ui};
 use crate::manifests::{self, Decoded, Input};
 
 /// A look at a cluster takes at most this long.
@@ -26,6 +27,8 @@ pub struct Seen {
     pub inventory: Inventory,
     /// Tickets.
     pub tickets: Vec<Ticket>,
+    /// Policies.
+    pub policies: Vec<PatrolPolicy>,
     /// Kinds that could not be read, and why.
     pub blind: Vec<(Kind, String)>,
 }
@@ -45,7 +48,7 @@ pub fn tickets_in(state: &Path) -> Result<Vec<Ticket>, Failure> {
     if !folder.is_dir() {
         return Ok(vec![]);
     }
-    let loaded = manifests::load(&[Input::Path(folder)], &[]);
+    let loaded = manifests::load(&[Input::Path(folder)], &[], |_, _| {});
     if let Some(missed) = loaded.coverage.not_inspected.first() {
         return Err(Failure::new(missed.to_string()));
     }
@@ -98,6 +101,7 @@ pub fn look(kinds: &[Kind]) -> Result<Seen, Failure> {
 
 async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut Seen) {
     let now = patrol_kube::boot_clock::wall();
+    let mut progress = ui::Progress::new();
     let mut open: std::collections::BTreeSet<Kind> = kinds.iter().copied().collect();
     while !open.is_empty() {
         let Some(event) = events.recv().await else {
@@ -106,10 +110,12 @@ async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut 
         match event {
             Event::Seen(object) => match object.fact {
                 Fact::Ticket(ticket) => seen.tickets.push(*ticket),
+                Fact::Policy(policy) => seen.policies.push(*policy),
                 _ => drop(seen.inventory.upsert(*object)),
             },
             Event::ListStarted(kind) => seen.inventory.relist_started(kind),
             Event::ListFinished(kind) => {
+                progress.show(format!("reading the cluster: {} kinds to go", open.len()));
                 seen.inventory.relist_finished(kind);
                 seen.inventory.sight_mut(kind).heard(now);
                 open.remove(&kind);

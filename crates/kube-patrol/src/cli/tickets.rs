@@ -9,9 +9,14 @@ use serde_json::json;
 
 use super::ui::{self, Colour, Table};
 use super::{Exit, Failure, source};
+use crate::manifests::to_yaml;
 
 /// List tickets
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  kube-patrol tickets -A
+  kube-patrol tickets -n shop -o wide
+  kube-patrol tickets --state deploy/examples/local/.kube-patrol")]
 pub struct Args {
     /// Only tickets of this namespace
     #[arg(short, long)]
@@ -22,8 +27,8 @@ pub struct Args {
     /// Resolved tickets too
     #[arg(long)]
     all: bool,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    /// Output format: table, wide, json or yaml (with resolved tickets)
+    #[arg(short, long, value_enum, hide_possible_values = true, default_value_t = Output::Table)]
     output: Output,
     /// State folder of local mode instead of the cluster
     #[arg(long, value_name = "DIR")]
@@ -34,10 +39,18 @@ pub struct Args {
 enum Output {
     /// For people
     Table,
-    /// For people, with policy and message
+    /// For people, with more columns
     Wide,
     /// A List object
     Json,
+    /// A List object
+    Yaml,
+}
+
+impl Output {
+    const fn is_data(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
@@ -45,24 +58,29 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let tickets: Vec<Ticket> = source::tickets(args.state.as_deref())?
         .into_iter()
         .filter(|t| wanted.is_none_or(|ns| t.metadata.namespace.as_deref() == Some(ns)))
-        .filter(|t| args.all || args.output == Output::Json || phase(t) != Phase::Resolved)
+        .filter(|t| args.all || args.output.is_data() || phase(t) != Phase::Resolved)
         .collect();
     match args.output {
-        Output::Json => {
+        Output::Json | Output::Yaml => {
             let items: Vec<_> = tickets
                 .iter()
                 .map(|t| serde_json::to_value(t).unwrap_or_default())
                 .collect();
             let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-            let text = serde_json::to_string_pretty(&list).unwrap_or_default();
-            ui::print(&format!("{text}\n"))
+            let text = match args.output {
+                Output::Yaml => {
+                    to_yaml(&list).map_err(|e| Failure::new(format!("tickets: {e}")))?
+                }
+                _ => serde_json::to_string_pretty(&list).unwrap_or_default(),
+            };
+            ui::print(&format!("{}\n", text.trim_end()))
         }
         Output::Table | Output::Wide => {
             if tickets.is_empty() {
                 eprintln!("No open tickets.");
                 return Ok(Exit::Clean);
             }
-            ui::print(&table(&tickets, args.output == Output::Wide).render(ui::colours()))
+            ui::print(&table(&tickets, args.output == Output::Wide).fit(ui::colours()))
         }
     }
 }
@@ -81,9 +99,10 @@ fn table(tickets: &[Ticket], wide: bool) -> Table {
         "STATE",
         "PARTY",
         "AGE",
+        "DUE",
     ];
     if wide {
-        header.extend(["POLICY", "MESSAGE"]);
+        header.extend(["LAST-SEEN", "ALERTED", "POLICY", "MESSAGE"]);
     }
     let mut table = Table::new(&header);
     let now = patrol_kube::boot_clock::wall();
@@ -116,7 +135,18 @@ fn table(tickets: &[Ticket], wide: bool) -> Table {
                 None,
             ),
         ];
+        let due = status
+            .episode
+            .due_at
+            .filter(|_| status.phase != Phase::Resolved);
+        cells.push((
+            due.map(|at| at.to_string()).unwrap_or_default(),
+            due.filter(|at| *at < now).map(|_| Colour::Red),
+        ));
         if wide {
+            for at in [status.last_seen_at, status.last_alerted_at] {
+                cells.push((at.map(|at| ui::age(at, now)).unwrap_or_default(), None));
+            }
             cells.push((finding.policy.clone(), None));
             cells.push((status.message.clone(), None));
         }

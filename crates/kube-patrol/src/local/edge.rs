@@ -43,6 +43,8 @@ pub struct Options {
     pub secrets: Vec<SecretFile>,
     /// The operator's namespace.
     pub namespace: String,
+    /// One patrol of every policy, whenever the last one was.
+    pub once: bool,
 }
 
 /// Why local mode cannot start.
@@ -74,9 +76,9 @@ impl fmt::Display for LocalError {
             }
             Self::Io(path, error) => write!(
                 f,
-                "{}: {}: make the folder writable, or give another --state",
+                "{}: {}, or give another --state",
                 path.display(),
-                crate::manifests::io_reason(error)
+                super::store::write_reason(error)
             ),
         }
     }
@@ -163,8 +165,8 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         .map(|path| (path.clone(), Take::Steering))
         .chain(options.folders.iter().map(|path| (path.clone(), take)))
         .collect();
-    let policies = Steering::open(state.join("policies"));
-    let receivers = Steering::open(state.join("receivers"));
+    let policies = Steering::open(state.clone(), "policies");
+    let receivers = Steering::open(state.clone(), "receivers");
     let index = state.join(INDEX);
     let saved = index::load(&index);
     let kept = |kind: Kind, names: Vec<String>| {
@@ -187,7 +189,7 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
     Worker {
         inputs: Inputs::new(inputs, vec![state.clone()], options.namespace.clone()),
         world,
-        tickets: Tickets::new(state.join("tickets")),
+        tickets: Tickets::new(state.clone()),
         policies,
         receivers,
         secrets,
@@ -195,6 +197,12 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         saved,
         clock,
         scan: Scan::default(),
+        // Any new value asks for a patrol.
+        patrol_now: options
+            .once
+            .then(random::uuid)
+            .and_then(std::io::Result::ok),
+        trouble: Default::default(),
         said: std::collections::BTreeSet::new(),
     }
 }
@@ -207,7 +215,7 @@ fn remembers(index: &index::Index, input: &Path) -> bool {
 /// Makes the state folder usable; returns its id.
 fn prepare(state: &Path) -> std::io::Result<String> {
     atomic::sweep(state);
-    std::fs::create_dir_all(state.join("tickets"))?;
+    atomic::make(state, &state.join("tickets"))?;
     cluster_id(state)
 }
 
@@ -217,7 +225,7 @@ fn cluster_id(state: &Path) -> std::io::Result<String> {
         Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
         _ => {
             let id = random::uuid()?;
-            atomic::write(&path, id.as_bytes())?;
+            atomic::write(state, &path, id.as_bytes())?;
             Ok(id)
         }
     }

@@ -60,5 +60,6 @@ pub fn save(path: &Path, index: &Index) -> std::io::Result<()> {
             (file.as_str(), lines.collect())
         })
         .collect();
-    atomic::write(path, &serde_json::to_vec(&lines)?)
+    let state = path.parent().unwrap_or(path);
+    atomic::write(state, path, &serde_json::to_vec(&lines)?)
 }

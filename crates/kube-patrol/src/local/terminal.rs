@@ -10,8 +10,12 @@ use patrol_api::time::Span;
 use patrol_api::words::ToldState;
 use patrol_core::fingerprint::derived_uid;
 use patrol_core::notice::{Notice, NoticeTicket};
+use unicode_width::UnicodeWidthStr;
 
 use crate::cli::ui::{self, Colour, paint, severity_colour};
+
+/// What is said of a ticket beyond its first line begins here.
+const INDENT: &str = "            ";
 
 /// Name of the receiver; a manifest of this name is not taken.
 pub const NAME: &str = "kube-patrol-terminal";
@@ -57,14 +61,16 @@ pub fn tell_somebody(policy: &mut PatrolPolicy) {
 /// When stdout is closed; the notice is then due again.
 pub fn print(notice: &Notice) -> io::Result<()> {
     let colours = ui::colours();
-    let text: String = notice.tickets.iter().map(|t| lines(t, colours)).collect();
+    let width = ui::width();
+    let tickets = notice.tickets.iter();
+    let text: String = tickets.map(|t| lines(t, colours, width)).collect();
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Two lines a ticket: what happened to whom, and how to fix it while it lasts.
-fn lines(ticket: &NoticeTicket, colours: bool) -> String {
+/// What happened to whom, and how to fix it while it lasts.
+fn lines(ticket: &NoticeTicket, colours: bool, width: Option<usize>) -> String {
     let is_firing = ticket.state == ToldState::Firing;
     let (word, colour) = if is_firing {
         (
@@ -80,26 +86,33 @@ fn lines(ticket: &NoticeTicket, colours: bool) -> String {
         .namespace
         .as_deref()
         .map_or(String::new(), |n| format!("{n}/"));
-    let head = format!(
-        "{} {} {} {}{}",
+    let check = ui::clean(&ticket.check);
+    let mut rest = ui::clean(&format!("{place}{}", ticket.subject_ref));
+    // What was wrong is wrong no more.
+    if is_firing {
+        rest.push_str(": ");
+        rest.push_str(&ui::clean(&ticket.message));
+    }
+    let used = INDENT.len() + 9 + check.width() + 1;
+    let mut out = format!(
+        "{} {} {} {}\n",
         paint(&format!("{word:<11}"), colour, colours),
         paint(&format!("{:<8}", ticket.severity.as_str()), colour, colours),
-        paint(&ui::clean(&ticket.check), Colour::Bold, colours),
-        ui::clean(&place),
-        ui::clean(&ticket.subject_ref),
+        paint(&check, Colour::Bold, colours),
+        ui::wrap(&rest, used, INDENT, width),
     );
-    let dim = |text: &str| paint(&ui::clean(text), Colour::Dim, colours);
-    // What was wrong is wrong no more.
-    let mut out = match is_firing {
-        true => format!("{head}: {}\n", ui::clean(&ticket.message)),
-        false => format!("{head}\n"),
+    let mut detail = |text: String| {
+        let text = ui::wrap(&ui::clean(&text), INDENT.len(), INDENT, width);
+        // Painted line by line, so that no colour runs over the indentation.
+        let lines: Vec<String> = text
+            .split('\n')
+            .map(|line| paint(line, Colour::Dim, colours))
+            .collect();
+        out.push_str(&format!("{INDENT}{}\n", lines.join("\n")));
     };
     if is_firing && !ticket.remediation.is_empty() {
-        out.push_str(&format!("            fix: {}\n", dim(&ticket.remediation)));
+        detail(format!("fix: {}", ticket.remediation));
     }
-    out.push_str(&format!(
-        "            {}\n",
-        dim(&format!("ticket {}/{}", ticket.namespace, ticket.name))
-    ));
+    detail(format!("ticket {}/{}", ticket.namespace, ticket.name));
     out
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use patrol_api::names::ANNOTATION_PATROL_NOW;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::receiver::AlertReceiver;
 use patrol_core::clock::Now;
@@ -17,6 +18,8 @@ use patrol_core::facts::{DecodeError, Fact, ObjectKey, Observed};
 use patrol_core::inventory::Instances;
 use patrol_core::kind::Kind;
 
+use crate::manifests::NotInspected;
+
 use super::inputs::{Id, Inputs, Scan};
 use super::secrets::Secrets;
 use super::store::{Steering, Tickets};
@@ -24,6 +27,8 @@ use super::watch::{Burst, Watch};
 use super::world::{Change, Look, World};
 use super::{index, store, terminal};
 
+/// What is written beside tickets.
+const INDEX: &str = "the index of the inputs";
 /// Everything is looked at this often, notified or not.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -62,6 +67,9 @@ pub struct Worker {
     pub(super) saved: index::Index,
     pub(super) clock: fn() -> Now,
     pub(super) scan: Scan,
+    /// Asks every policy for a patrol at once, as its annotation does.
+    pub(super) patrol_now: Option<String>,
+    pub(super) trouble: store::Trouble,
     pub(super) said: BTreeSet<String>,
 }
 
@@ -194,6 +202,10 @@ impl Worker {
         match seen.fact {
             Fact::Policy(mut policy) => {
                 terminal::tell_somebody(&mut policy);
+                if let Some(value) = &self.patrol_now {
+                    let annotations = policy.metadata.annotations.get_or_insert_default();
+                    annotations.insert(ANNOTATION_PATROL_NOW.to_owned(), value.clone());
+                }
                 self.policies.manifest(policy, now.wall)
             }
             Fact::Receiver(_) if &*seen.key.name == terminal::NAME => vec![],
@@ -277,8 +289,12 @@ impl Worker {
             return;
         }
         match index::save(&self.index, &index) {
-            Ok(()) => self.saved = index,
-            Err(error) => drop(store::failed("the index of the inputs", &error)),
+            Ok(()) => {
+                self.trouble.succeeded(INDEX);
+                self.saved = index;
+            }
+            // The next look tries again.
+            Err(error) => drop(self.trouble.failed(INDEX.to_owned(), &error)),
         }
     }
 
@@ -287,7 +303,7 @@ impl Worker {
         let mut now: BTreeSet<String> = self
             .scan
             .not_inspected()
-            .map(|entry| format!("{entry}: not inspected"))
+            .map(NotInspected::sentence)
             .collect();
         now.extend(look.repeated.iter().map(|(second, first, (kind, key))| {
             format!(

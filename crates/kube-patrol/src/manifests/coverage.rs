@@ -56,6 +56,13 @@ impl NotInspected {
             object: None,
         }
     }
+
+    /// For people: where, that it was not inspected, and why.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let line = self.line.map_or(String::new(), |line| format!(":{line}"));
+        format!("{}{line}: not inspected: {}", self.file, self.reason)
+    }
 }
 
 impl std::fmt::Display for NotInspected {

@@ -87,10 +87,7 @@ impl Walk {
             return;
         }
         if depth > MAX_DEPTH {
-            self.refuse(
-                path,
-                "is nested too deeply: its content was not read".into(),
-            );
+            self.refuse(path, "is nested too deeply: move it up".into());
             return;
         }
         let entries = match fs::read_dir(path) {

@@ -8,11 +8,9 @@ pub fn io_reason(error: &Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "does not exist: check the path".into(),
         ErrorKind::PermissionDenied => "may not be read: grant read access to it".into(),
-        ErrorKind::IsADirectory => "is a folder".into(),
-        ErrorKind::NotADirectory => "is no folder".into(),
-        ErrorKind::InvalidData => "is not UTF-8 text".into(),
-        ErrorKind::StorageFull => "cannot be written: the disk is full".into(),
-        ErrorKind::ReadOnlyFilesystem => "cannot be written: the file system is read-only".into(),
-        kind => format!("cannot be read or written: {kind}"),
+        ErrorKind::IsADirectory => "is a folder: name a file".into(),
+        ErrorKind::NotADirectory => "is no folder: check the path".into(),
+        ErrorKind::InvalidData => "is not UTF-8 text: save it as UTF-8".into(),
+        kind => format!("cannot be read ({kind}): check the file and its disk"),
     }
 }

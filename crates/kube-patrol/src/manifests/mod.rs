@@ -74,10 +74,10 @@ pub struct Loaded {
     pub coverage: Coverage,
 }
 
-/// Reads everything below the inputs. `skip` are folders that are not entered (the state
+/// Reads everything below the inputs; tells `progress` how many files of how many it has. `skip` are folders that are not entered (the state
 /// folder, when it lies inside an input).
 #[must_use]
-pub fn load(inputs: &[Input], skip: &[PathBuf]) -> Loaded {
+pub fn load(inputs: &[Input], skip: &[PathBuf], mut progress: impl FnMut(usize, usize)) -> Loaded {
     let mut loaded = Loaded::default();
     if inputs.contains(&Input::Stdin) {
         loaded.add(read_stdin());
@@ -89,7 +89,10 @@ pub fn load(inputs: &[Input], skip: &[PathBuf]) -> Loaded {
             Input::Path(path) => Some(path.as_path()),
         })
         .collect();
-    for found in find(&paths, skip) {
+    let all = find(&paths, skip);
+    let count = all.len();
+    for (done, found) in all.into_iter().enumerate() {
+        progress(done, count);
         match found {
             Found::File(path) => loaded.add(read_file(&path)),
             Found::NotInspected(entry) => loaded.coverage.not_inspected.push(entry),

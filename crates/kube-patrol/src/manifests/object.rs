@@ -113,7 +113,7 @@ impl Expansion<'_> {
                 _ => vec![],
             };
             if depth >= MAX_LISTS {
-                let reason = "holds lists nested too deeply: they were not read".into();
+                let reason = "holds lists nested too deeply: flatten them".into();
                 self.refuse(&source, reason, MayHold::Anything, None);
                 return;
             }
@@ -177,7 +177,8 @@ impl Expansion<'_> {
                 match decode_value(known, &value) {
                     Ok(seen) => Decoded::Fact(Box::new(seen)),
                     Err(error) => {
-                        let reason = format!("{kind} cannot be decoded: {}", error.reason);
+                        let reason =
+                            format!("{kind} cannot be decoded ({}): correct it", error.reason);
                         let object = error.key.clone().map(|key| (known, key));
                         self.refuse(&source, reason, MayHold::Kinds([known].into()), object);
                         Decoded::Broken(error)

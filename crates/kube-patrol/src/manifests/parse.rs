@@ -34,7 +34,7 @@ pub struct Broken {
 
 /// UTF-8, with or without a byte-order mark, or UTF-16 with one (as PowerShell redirects).
 pub fn decode_text(bytes: Vec<u8>) -> Result<String, &'static str> {
-    const NO_TEXT: &str = "is not UTF-8 text";
+    const NO_TEXT: &str = "is not UTF-8 text: save it as UTF-8";
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, odd) = rest.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
@@ -158,12 +158,12 @@ fn lines_of(value: &Value, text: &str, before: usize) -> Vec<usize> {
 fn json_reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if error.is_eof() {
-        "ends in the middle".into()
+        "ends in the middle: complete it".into()
     } else if text.starts_with("recursion limit") {
-        "goes beyond a limit (nesting): it was not read".into()
+        "goes beyond a limit (nesting): flatten it".into()
     } else {
         let what = text.split(" at line ").next().unwrap_or_default();
-        format!("is no valid JSON: {what}")
+        format!("is no valid JSON ({what}): correct it")
     }
 }
 

@@ -207,7 +207,10 @@ fn encodings_and_line_ends_of_every_system_are_read() {
         assert_eq!(names(&content), ["Pod default/p :1"]);
     }
     let latin = read_bytes(&"x.yaml".into(), b"a: \xe9".to_vec(), false);
-    assert_eq!(reasons(&latin), ["x.yaml: is not UTF-8 text"]);
+    assert_eq!(
+        reasons(&latin),
+        ["x.yaml: is not UTF-8 text: save it as UTF-8"]
+    );
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn each_way_of_being_broken_has_its_sentence() {
     for (text, reason) in [
         (
             "a:\n\tb: 1\n",
-            "x.yaml:2: is no valid YAML: tabs disallowed",
+            "x.yaml:2: is no valid YAML (tabs disallowed",
         ),
         ("a: 1\nb: 2\na: 3\n", "x.yaml:3: gives a key twice"),
         ("a: {{ .Values.x }}\n", "x.yaml:1: is a template"),
@@ -223,7 +226,7 @@ fn each_way_of_being_broken_has_its_sentence() {
         ("a: *nowhere\n", "x.yaml:1: uses an alias whose anchor"),
         (
             "a: \"secret\n",
-            "x.yaml:1: is no valid YAML: unclosed quote",
+            "x.yaml:1: is no valid YAML (unclosed quote): correct it",
         ),
     ] {
         let found = reasons(&read(text));
@@ -231,11 +234,14 @@ fn each_way_of_being_broken_has_its_sentence() {
         assert!(!found[0].contains("secret") && !found[0].contains("nowhere"));
     }
     for (text, reason) in [
-        ("{\"a\": 1,}", "x.json:1: is no valid JSON: trailing comma"),
-        ("{\"a\": ", "x.json:1: ends in the middle"),
+        (
+            "{\"a\": 1,}",
+            "x.json:1: is no valid JSON (trailing comma): correct it",
+        ),
+        ("{\"a\": ", "x.json:1: ends in the middle: complete it"),
         (
             "{\"a\": 1}\n\n{secret: 2}",
-            "x.json:3: is no valid JSON: key must be a string",
+            "x.json:3: is no valid JSON (key must be a string): correct it",
         ),
     ] {
         assert_eq!(reasons(&read_json(text)), [reason]);
@@ -263,7 +269,8 @@ fn refused(text: &str) {
     assert!(content.objects.is_empty());
     let found = reasons(&content);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains("was not read"), "{found:?}");
+    let said = ["goes beyond a limit", "repeats too much by aliases"];
+    assert!(said.iter().any(|said| found[0].contains(said)), "{found:?}");
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
@@ -296,7 +303,7 @@ fn deep_nesting_is_refused_in_every_form() {
     let json = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(
         reasons(&read_json(&json)),
-        ["x.json:1: goes beyond a limit (nesting): it was not read"]
+        ["x.json:1: goes beyond a limit (nesting): flatten it"]
     );
 }
 
@@ -338,7 +345,7 @@ fn a_file_beyond_the_limit_is_refused_without_being_read_whole() {
 // ------------------------------------------------------------------ folders
 
 fn load_dir(dir: &Path) -> Loaded {
-    load(&[Input::Path(dir.to_path_buf())], &[])
+    load(&[Input::Path(dir.to_path_buf())], &[], |_, _| {})
 }
 
 fn in_dir(dir: &Path, loaded: &Loaded) -> Vec<String> {
@@ -378,10 +385,14 @@ fn folders_are_walked_in_order_and_hidden_entries_skipped() {
     );
     assert_eq!(repeated(&loaded.objects).len(), 3);
     // A path that is given is read whatever it is called.
-    let given = load(&[Input::Path(dir.path().join(".git"))], &[]);
+    let given = load(&[Input::Path(dir.path().join(".git"))], &[], |_, _| {});
     assert_eq!(given.objects.len(), 1);
     // The state folder is no input.
-    let skipped = load(&[Input::Path(dir.path().into())], &[dir.path().join("a")]);
+    let skipped = load(
+        &[Input::Path(dir.path().into())],
+        &[dir.path().join("a")],
+        |_, _| {},
+    );
     assert_eq!(
         in_dir(dir.path(), &skipped),
         ["a-b.yaml", "b.yaml", "c.JSON"]

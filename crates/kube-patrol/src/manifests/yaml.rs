@@ -18,6 +18,8 @@ const MAX_REPLAYED: usize = 50_000;
 const MAX_NODES: usize = 10_000_000;
 const MAX_SCALAR_BYTES: usize = 64 << 20;
 
+const BEYOND_A_LIMIT: &str = "goes beyond a limit (nesting, nodes or size): split or flatten it";
+
 /// Why a text is no YAML that can be used here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YamlError {
@@ -117,24 +119,29 @@ fn reason(mut error: &Error, text: &str) -> String {
         {
             "is a template, not YAML: render it first, and inspect the result".into()
         }
-        Error::Budget { .. } => {
-            "goes beyond a limit (nesting, nodes or size): it was not read".into()
-        }
+        Error::Budget { .. } => BEYOND_A_LIMIT.into(),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasReplayCounterOverflow { .. } => {
-            "repeats too much by aliases: it was not read".into()
+            "repeats too much by aliases: write it out, or split it".into()
         }
         Error::DuplicateMappingKey { .. } => "gives a key twice: remove one of them".into(),
-        Error::UnknownAnchor { .. } => "uses an alias whose anchor is not there".into(),
-        Error::Eof { .. } => "ends in the middle".into(),
-        Error::ExternalMessage { msg, .. } if msg.contains("limit exceeded") => {
-            "goes beyond a limit (nesting, nodes or size): it was not read".into()
+        Error::UnknownAnchor { .. } => {
+            "uses an alias whose anchor is not there: add the anchor".into()
         }
-        Error::ExternalMessage { msg, .. } => format!("is no valid YAML: {}", unquoted(msg)),
-        Error::Unexpected { expected, .. } => format!("is no valid YAML: expected {expected}"),
-        _ => "is no valid YAML".into(),
+        Error::Eof { .. } => "ends in the middle: complete it".into(),
+        Error::ExternalMessage { msg, .. } if msg.contains("limit exceeded") => {
+            BEYOND_A_LIMIT.into()
+        }
+        Error::ExternalMessage { msg, .. } => match unquoted(msg).as_str() {
+            "" => "is no valid YAML: correct it".into(),
+            what => format!("is no valid YAML ({what}): correct it"),
+        },
+        Error::Unexpected { expected, .. } => {
+            format!("is no valid YAML (expected {expected}): correct it")
+        }
+        _ => "is no valid YAML: correct it".into(),
     }
 }
 

@@ -18,10 +18,13 @@ use patrol_notify::address::{Allow, Filter};
 use patrol_notify::headers::ExtraHeaders;
 use patrol_notify::render::{Limits, Part};
 use patrol_notify::{Client, ClientConfig, Kind, Request, Secret, SigningSecrets};
+use prometheus::{HistogramOpts, HistogramVec};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Answers;
 use super::secrets::SecretSource;
+use crate::metrics::Families;
 
 /// A request may take this long; the lease must outlive it.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -46,7 +49,45 @@ pub struct Post {
     pub clock: fn() -> Now,
     printer: Option<(&'static str, Print)>,
     clients: Mutex<HashMap<String, Cached>>,
+    timings: Timings,
 }
+
+/// How long requests took, by receiver. Clones share one account.
+#[derive(Clone)]
+pub struct Timings(HistogramVec);
+
+impl Timings {
+    /// An account without entries.
+    ///
+    /// # Errors
+    /// When the metric's name or label is no valid one, which a test excludes.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let name = crate::metrics::full(REQUEST_SECONDS);
+        let options = HistogramOpts::new(name, REQUEST_SECONDS_HELP);
+        let buckets = vec![0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0];
+        HistogramVec::new(options.buckets(buckets), &["receiver"]).map(Self)
+    }
+
+    /// Adds them to a scrape.
+    pub fn export(&self, families: &mut Families) {
+        families.keep(
+            "histogram",
+            REQUEST_SECONDS,
+            REQUEST_SECONDS_HELP,
+            &["receiver"],
+            &self.0,
+        );
+    }
+
+    fn add(&self, receiver: &str, took: Duration) {
+        self.0
+            .with_label_values(&[receiver])
+            .observe(took.as_secs_f64());
+    }
+}
+
+const REQUEST_SECONDS: &str = "notify_request_seconds";
+const REQUEST_SECONDS_HELP: &str = "Seconds that a request to a receiver took, by receiver.";
 
 /// Shows a notice to whoever sits at this process.
 pub type Print = fn(&Notice) -> std::io::Result<()>;
@@ -59,8 +100,10 @@ impl Post {
         allow_loopback: bool,
         denied: Vec<IpAddr>,
         clock: fn() -> Now,
+        timings: Timings,
     ) -> Self {
         Self {
+            timings,
             secrets,
             fence,
             allow_loopback,
@@ -69,6 +112,23 @@ impl Post {
             printer: None,
             clients: Mutex::new(HashMap::new()),
         }
+    }
+
+    fn prints(&self, target: &Target) -> bool {
+        self.printer
+            .is_some_and(|(receiver, _)| receiver == target.name)
+    }
+
+    fn print(&self, notice: &Notice) -> Vec<PartOutcome> {
+        let printed = self.printer.map(|(_, print)| print(notice));
+        vec![PartOutcome {
+            event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
+            class: match printed {
+                Some(Ok(())) => DeliveryClass::Accepted,
+                _ => DeliveryClass::Transient,
+            },
+            at: (self.clock)().wall,
+        }]
     }
 
     /// Prints what is for the receiver of this name instead of sending it.
@@ -91,6 +151,8 @@ struct Cached {
 pub struct Courier {
     post: Arc<Post>,
     tasks: JoinSet<()>,
+    /// Ends when what was last to be printed is printed.
+    printed: Option<oneshot::Receiver<()>>,
 }
 
 impl Courier {
@@ -100,6 +162,7 @@ impl Courier {
         Self {
             post: Arc::new(post),
             tasks: JoinSet::new(),
+            printed: None,
         }
     }
 
@@ -107,6 +170,20 @@ impl Courier {
     pub fn send(&mut self, id: DeliveryId, target: Target, notice: Notice, answers: &Answers) {
         let post = Arc::clone(&self.post);
         let answers = answers.clone();
+        if post.prints(&target) {
+            // People read in the order in which it was sent: the most severe first.
+            let (done, next) = oneshot::channel::<()>();
+            let before = self.printed.replace(next);
+            self.tasks.spawn(async move {
+                if let Some(before) = before {
+                    // Its sender is dropped when it is done, and that is all there is to know.
+                    let _ = before.await;
+                }
+                let _ = answers.send(Event::Delivered(id, post.print(&notice)));
+                drop(done);
+            });
+            return;
+        }
         self.tasks.spawn(async move {
             let parts = deliver(&post, &target, &notice).await;
             // The loop that asked may be gone: then nobody records, and it is due again.
@@ -142,18 +219,6 @@ struct Ready {
 }
 
 async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
-    if let Some((receiver, print)) = post.printer
-        && receiver == target.name
-    {
-        return vec![PartOutcome {
-            event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
-            class: match print(notice) {
-                Ok(()) => DeliveryClass::Accepted,
-                Err(_) => DeliveryClass::Transient,
-            },
-            at: (post.clock)().wall,
-        }];
-    }
     let limits = Limits {
         minimal: target.minimal,
         ..Limits::default()
@@ -192,6 +257,7 @@ async fn attempt(post: &Post, target: &Target, part: &Part, fresh: bool) -> Deli
     if !post.fence.may_send(REQUEST) {
         return DeliveryClass::NotLeader;
     }
+    let begun = tokio::time::Instant::now();
     let outcome = ready
         .client
         .post(Request {
@@ -202,6 +268,7 @@ async fn attempt(post: &Post, target: &Target, part: &Part, fresh: bool) -> Deli
             signing: ready.signing,
         })
         .await;
+    post.timings.add(&target.name, begun.elapsed());
     tracing::debug!(
         receiver = target.name,
         host = outcome.host,

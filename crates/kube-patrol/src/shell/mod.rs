@@ -92,7 +92,7 @@ pub struct Shell<E> {
     pub pulse: Arc<Pulse>,
     /// True: stop.
     pub stop: watch::Receiver<bool>,
-    /// Stop as soon as nothing is left to do (`--once`).
+    /// Stop as soon as all that is due is told, or failed (`--once`).
     pub once: bool,
 }
 
@@ -150,7 +150,7 @@ impl<E: Edge> Shell<E> {
             self.courier.reap();
             if self.once
                 && self.patrol.has_patrolled()
-                && self.patrol.is_settled()
+                && self.patrol.is_done((self.clock)())
                 && self.courier.is_idle()
                 && self.is_drained()
             {

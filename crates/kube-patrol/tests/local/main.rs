@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test fails loudly
 
+mod faults;
+mod once;
 mod process;
 mod receiver;
 
@@ -80,7 +82,7 @@ fn what_cannot_be_read_resolves_nothing() {
         world.write("web.yaml", broken);
         // A later change was seen, so the broken file was looked at before.
         world.write("marker.yaml", "kind: [\n");
-        local.logs("marker.yaml:1: is no valid YAML");
+        local.logs("marker.yaml:1: not inspected: is no valid YAML");
         fs::remove_file(world.path("marker.yaml")).unwrap();
         local.logs("mended: ");
         local.forget_log();
@@ -94,7 +96,7 @@ fn what_cannot_be_read_resolves_nothing() {
     world.write("web.yaml", "");
     let again = world.start(&[]);
     world.write("marker.yaml", "kind: [\n");
-    again.logs("marker.yaml:1: is no valid YAML");
+    again.logs("marker.yaml:1: not inspected: is no valid YAML");
     assert_eq!(
         world.phase_in("shop", "sidecar-missing").as_deref(),
         Some("Open")

@@ -25,18 +25,30 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 
 /// A folder of manifests.
 pub struct World {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// Removes it at the end; a folder within another has none.
+    _keep: Option<tempfile::TempDir>,
 }
 
 impl World {
     pub fn new() -> Self {
+        let keep = tempfile::tempdir().unwrap();
         Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir: keep.path().to_path_buf(),
+            _keep: Some(keep),
+        }
+    }
+
+    /// A folder in this one.
+    pub fn within(&self, name: &str) -> Self {
+        Self {
+            dir: self.path(name),
+            _keep: None,
         }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -45,12 +57,12 @@ impl World {
 
     /// Starts local mode on the folder.
     pub fn start(&self, args: &[&str]) -> Local {
-        Local::start(self.dir.path(), args)
+        Local::start(&self.dir, args)
     }
 
     /// Runs local mode to its end.
     pub fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let dir = self.dir.path().to_str().unwrap();
+        let dir = self.dir.to_str().unwrap();
         command(&[&["local", dir], args].concat())
     }
 
@@ -213,8 +225,14 @@ fn binary() -> Command {
 
 /// Runs the binary to its end: exit code, stdout, stderr.
 pub fn command(args: &[&str]) -> (Option<i32>, String, String) {
+    command_with(args, &[])
+}
+
+/// The same in a changed environment.
+pub fn command_with(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut child = binary()
         .args(args)
+        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -126,6 +126,13 @@ impl Agenda {
 }
 
 impl Agenda {
+    /// Everything that is owed, now or later, as receiver and ticket.
+    pub fn planned(&self) -> impl Iterator<Item = (&Sym, &ObjectKey)> {
+        self.lanes
+            .iter()
+            .flat_map(|(name, lane)| lane.due.iter().map(move |(_, key)| (name, key)))
+    }
+
     /// Leadership begins.
     pub fn succeed(&mut self) {
         self.unsure.clear();
@@ -141,6 +148,21 @@ impl Agenda {
 impl Patrol {
     pub(super) fn routes_changed(&mut self) {
         self.agenda.stale = true;
+    }
+
+    /// What a ticket owes to one receiver, with the id of the telling.
+    pub(super) fn owed_to(
+        &self,
+        receiver: &Sym,
+        key: &ObjectKey,
+        now: Now,
+    ) -> Option<(Telling, String)> {
+        let (ticket, status) = self.tickets.view(key)?;
+        let mut routes = self.routes(ticket, status).into_iter();
+        let route = routes.find(|route| route.receiver == receiver.as_str())?;
+        let telling = owed(ticket, status, &route, now.wall)?;
+        let id = telling.event_id(ticket.metadata.uid.as_deref().unwrap_or(""), &route.uid);
+        Some((telling, id))
     }
 
     /// Works out when a ticket next owes something, and to whom.

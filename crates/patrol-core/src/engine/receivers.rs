@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus};
 use patrol_api::time::{Span, Time};
+use patrol_api::words::Severity;
 
 use super::Patrol;
 use super::alerts::Flight;
@@ -53,7 +54,10 @@ pub(super) struct ReceiverState {
     tokens: u64,
     refilled: Mono,
     pub pending: usize,
+    pub pending_by: BTreeMap<Severity, u64>,
     pub oldest_pending: Option<Time>,
+    /// Pauses it asked for, in seconds.
+    pub throttled: u64,
     status: AlertReceiverStatus,
     written: Back,
     listed: bool,
@@ -98,7 +102,9 @@ impl ReceiverState {
             tokens: BURST * MESSAGE,
             refilled: Mono::default(),
             pending: 0,
+            pending_by: BTreeMap::new(),
             oldest_pending: None,
+            throttled: 0,
             status: AlertReceiverStatus::default(),
             written: Back::default(),
             listed: true,
@@ -109,6 +115,21 @@ impl ReceiverState {
     fn adopt(&mut self, object: &AlertReceiver) {
         self.status = object.status.clone().unwrap_or_default();
         self.last_success = self.status.last_success_time;
+    }
+
+    /// Whether a single run need not wait for it: what is wrong takes a person, or it was
+    /// tried often enough, or it asked for a pause of more than a minute.
+    pub fn is_given_up(&self, now: Now) -> bool {
+        let pause = self
+            .not_before
+            .map_or(Span::ZERO, |at| Span::millis(at.since(now.mono)));
+        match self.trouble {
+            None => false,
+            Some(
+                DeliveryClass::Config(_) | DeliveryClass::Blocked | DeliveryClass::SecretMissing,
+            ) => true,
+            Some(_) => self.failures >= super::once::TRIES || pause > Span::minutes(1),
+        }
     }
 
     pub fn is_idle(&self) -> bool {
@@ -173,6 +194,7 @@ impl ReceiverState {
                 let wait = wait.unwrap_or(Span::seconds(60));
                 let wait = wait.max(Span::seconds(1)).min(Span::hours(1));
                 self.trouble = Some(class);
+                self.throttled = self.throttled.saturating_add(wait.as_secs());
                 self.not_before = Some(now.plus(wait));
             }
             DeliveryClass::Transient => self.fail(class, 2, 600, now),

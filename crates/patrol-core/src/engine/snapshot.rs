@@ -30,6 +30,8 @@ pub struct Counters {
     pub delivered: BTreeMap<(String, AlertReason), u64>,
     /// Delivery attempts by receiver and class.
     pub requests: BTreeMap<(String, &'static str), u64>,
+    /// Seconds from the time a telling was due until it was accepted, by receiver.
+    pub delivery_seconds: BTreeMap<String, Distribution>,
     /// Patrols by policy and completeness.
     pub patrols: BTreeMap<(String, bool), u64>,
     /// Duration of the last patrol, by policy.
@@ -87,6 +89,13 @@ impl Counters {
             .or_default() += 1;
     }
 
+    pub(super) fn waited(&mut self, receiver: &str, seconds: u64) {
+        self.delivery_seconds
+            .entry(receiver.to_owned())
+            .or_default()
+            .add(seconds);
+    }
+
     pub(super) fn delivery(&mut self, receiver: &str, class: DeliveryClass) {
         *self
             .requests
@@ -104,6 +113,32 @@ impl Counters {
     }
 }
 
+/// How often which duration was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// Durations of at most [`Distribution::BOUNDS`] seconds, each in its first place.
+    pub counts: [u64; 8],
+    /// Seconds of all of them.
+    pub sum: u64,
+    /// All of them, those above the last bound too.
+    pub count: u64,
+}
+
+impl Distribution {
+    /// Upper bounds, in seconds.
+    pub const BOUNDS: [u64; 8] = [1, 5, 30, 60, 300, 900, 3_600, 21_600];
+
+    /// One more.
+    pub fn add(&mut self, seconds: u64) {
+        let places = self.counts.iter_mut().zip(Self::BOUNDS);
+        if let Some((place, _)) = places.into_iter().find(|(_, bound)| seconds <= *bound) {
+            *place += 1;
+        }
+        self.sum = self.sum.saturating_add(seconds);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
 /// The state of the engine in numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -115,6 +150,10 @@ pub struct Snapshot {
     pub oldest_open: BTreeMap<(String, Severity), Time>,
     /// Open tickets past their due time, by policy and severity.
     pub overdue_tickets: BTreeMap<(String, Severity), u64>,
+    /// Open tickets that come and go.
+    pub flapping: u64,
+    /// Findings whose ticket is not stored yet, by policy.
+    pub unwritten: BTreeMap<String, u64>,
     /// Ticket writes that wait.
     pub writes_waiting: u64,
     /// Findings counted in aggregate tickets.
@@ -144,6 +183,10 @@ pub struct ReceiverSnapshot {
     pub circuit_open: bool,
     /// Tellings that are due.
     pub pending: u64,
+    /// The same by severity.
+    pub pending_by: BTreeMap<Severity, u64>,
+    /// Pauses it asked for since the start, in seconds.
+    pub throttled_seconds: u64,
     /// Since when the oldest of them is due.
     pub oldest_pending: Option<Time>,
     /// Last success.
@@ -170,6 +213,7 @@ impl Patrol {
             if status.phase == Phase::Resolved {
                 continue;
             }
+            out.flapping += u64::from(status.flapping);
             let key = (policy, severity);
             if status.episode.breached_at.is_some() {
                 *out.overdue_tickets.entry(key.clone()).or_default() += 1;
@@ -179,7 +223,14 @@ impl Patrol {
                 *oldest = (*oldest).min(opened);
             }
         }
+        for key in self.tickets.unwritten() {
+            if let Some(known) = self.evaluation.known.get(key) {
+                let policy = known.finding.policy.clone();
+                *out.unwritten.entry(policy).or_default() += 1;
+            }
+        }
         for (name, state) in &self.policies {
+            out.unwritten.entry(name.to_string()).or_default();
             out.last_complete_patrol
                 .insert(name.to_string(), state.status.last_complete_patrol_at);
             if let Some(last) = &state.status.last_patrol {
@@ -209,6 +260,8 @@ impl Patrol {
                 },
                 circuit_open: r.failures >= CIRCUIT,
                 pending: count(r.pending),
+                pending_by: r.pending_by.clone(),
+                throttled_seconds: r.throttled,
                 oldest_pending: r.oldest_pending,
                 last_success: r.last_success,
             })

@@ -202,6 +202,33 @@ impl Tickets {
         self.queue.len() + self.waiting.len()
     }
 
+    /// Whether a write is still to come (but for those that failed again and again), or a
+    /// subject that passes is watched before its ticket resolves.
+    pub fn is_busy(&self) -> bool {
+        let hopeful = |key: &ObjectKey| {
+            self.held
+                .get(key)
+                .is_some_and(|held| held.failures < super::once::TRIES)
+        };
+        let clearing = |held: &Held| {
+            held.clean_since.is_some()
+                && held.object.is_some()
+                && held.status.phase != Phase::Resolved
+        };
+        !self.touched.is_empty()
+            || !self.queue.is_empty()
+            || self.waiting.iter().any(|(_, key)| hopeful(key))
+            || self.held.values().any(clearing)
+    }
+
+    /// Tickets that should be there and are not stored.
+    pub fn unwritten(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.held
+            .iter()
+            .filter(|(_, held)| held.wanted && held.object.is_none())
+            .map(|(key, _)| key)
+    }
+
     pub fn is_settled(&self) -> bool {
         self.touched.is_empty() && self.queue.is_empty() && self.waiting.is_empty()
     }

@@ -136,7 +136,7 @@ fn build(kind: Kind, source: &impl Source) -> Result<Observed, DecodeError> {
     let fail = |error: &dyn fmt::Display| DecodeError {
         kind,
         key: identity(source),
-        reason: redact(&error.to_string()),
+        reason: plain(&redact(&error.to_string())),
     };
     let (key, version, fact) = parts(kind, source).map_err(|e| fail(&e))?;
     if key.name.is_empty() {
@@ -213,6 +213,48 @@ fn ours<T: DeserializeOwned>(
     Ok((key, version, wrap(Box::new(object))))
 }
 
+/// In the words of people who write manifests: no type of ours, no number of the object,
+/// no place in a text that nobody has.
+fn plain(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.split_once(", expected "))
+    else {
+        // `unknown variant`, `invalid value` and the like quote the object in backticks.
+        return match message.split_once(", expected ") {
+            Some((what, expected)) => {
+                let what = what.split(['`', ':']).next().unwrap_or_default().trim();
+                format!("{what}, expected {expected}")
+            }
+            None => message.to_owned(),
+        };
+    };
+    format!("{} where {} belongs", word(found), word(expected))
+}
+
+/// What serde calls a thing, as people call it.
+fn word(of_serde: &str) -> &str {
+    let first = of_serde.split([' ', '`']).next().unwrap_or_default();
+    let rest = of_serde.strip_prefix("a ").unwrap_or(of_serde);
+    match (first, rest) {
+        ("string" | "character", _) => "a text",
+        ("integer" | "floating" | "number", _) => "a number",
+        ("boolean", _) => "true or false",
+        ("sequence", _) => "a list",
+        ("map" | "struct", _) => "an object",
+        ("null" | "unit", _) => "nothing",
+        (_, "string" | "borrowed string" | "str") => "a text",
+        (_, "sequence" | "tuple") => "a list",
+        (_, "map") => "an object",
+        (_, "boolean") => "true or false",
+        ("i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" | "f64", _) => {
+            "a number"
+        }
+        _ => of_serde,
+    }
+}
+
 /// serde quotes the offending value (`invalid type: string "hunter2", expected i64`); an
 /// error text must not carry it.
 fn redact(message: &str) -> String {
@@ -247,6 +289,42 @@ fn closing_quote(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_decoded_is_said_in_plain_words_without_values() {
+        for (found, said) in [
+            (
+                "invalid type: integer `7`, expected struct RawTemplate",
+                "a number where an object belongs",
+            ),
+            (
+                "invalid type: string (value), expected a sequence at line 1 column 9",
+                "a text where a list belongs",
+            ),
+            (
+                "invalid type: boolean `true`, expected u32",
+                "true or false where a number belongs",
+            ),
+            (
+                "invalid type: null, expected a string",
+                "nothing where a text belongs",
+            ),
+            (
+                "invalid value: integer `99999999999`, expected u16",
+                "invalid value, expected u16",
+            ),
+            (
+                "unknown variant `hunter2`, expected one of `A`, `B`",
+                "unknown variant, expected one of `A`, `B`",
+            ),
+            ("missing field `name`", "missing field `name`"),
+        ] {
+            assert_eq!(plain(found), said);
+        }
+        let bad = br#"{"metadata":{"name":"w","namespace":"n"},"spec":{"template":7}}"#;
+        let error = decode(Kind::Deployment, bad).unwrap_err();
+        assert_eq!(error.reason, "a number where an object belongs");
+    }
 
     #[test]
     fn a_pod_without_status_or_defaults_decodes() {

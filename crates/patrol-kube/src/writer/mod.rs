@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::client::{Connection, OBJECT_DEADLINE};
-use crate::events::Announcer;
+use crate::events::{Announcer, Suppressed};
 use crate::lease::Fence;
 use pace::Pace;
 
@@ -30,6 +30,7 @@ pub type Answers = mpsc::UnboundedSender<Event>;
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::UnboundedSender<(Effect, Answers)>,
+    suppressed: Suppressed,
 }
 
 /// Carries effects out.
@@ -51,6 +52,7 @@ struct Shared {
 pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer, Worker) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let announcer = Announcer::new(connection.writes.clone(), namespace);
+    let suppressed = announcer.suppressed();
     let shared = Arc::new(Shared {
         connection,
         fence,
@@ -59,7 +61,10 @@ pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer,
         pace: Pace::new(),
     });
     (
-        Writer { queue: sender },
+        Writer {
+            queue: sender,
+            suppressed,
+        },
         Worker {
             queue: receiver,
             shared,
@@ -68,6 +73,12 @@ pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer,
 }
 
 impl Writer {
+    /// Events that were kept back so far.
+    #[must_use]
+    pub fn suppressed_events(&self) -> Suppressed {
+        self.suppressed.clone()
+    }
+
     /// Begins to carry out an effect; its end is an event in `answers`. The number of
     /// effects under way is bounded by the engine.
     pub fn carry_out(&self, effect: Effect, answers: &Answers) {

@@ -10,13 +10,35 @@ use super::random;
 /// Prefix of files that are being written; what is left of a crash is removed at start.
 pub const TEMPORARY: &str = ".tmp-";
 
-/// Replaces the content of `path`; its folder is made when it is missing.
+/// Makes a folder below the state folder, and that one too when someone removed it. What
+/// lies above it is never made: an input folder that vanished would come back empty, and
+/// what was in it would count as gone.
+///
+/// # Errors
+/// When the disk refuses, or what lies above the state folder is not there.
+pub fn make(state: &Path, folder: &Path) -> io::Result<()> {
+    match fs::create_dir(state) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    fs::create_dir_all(folder)
+}
+
+/// Whether the folder in which the state folder lies is not there: then nothing can be said
+/// of what was in it.
+#[must_use]
+pub fn is_adrift(state: &Path) -> bool {
+    !folder_of(state).is_dir()
+}
+
+/// Replaces the content of `path`, which lies below the state folder; its folder is made
+/// when it is missing.
 ///
 /// # Errors
 /// When the disk refuses; the old content then stays.
-pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write(state: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    fs::create_dir_all(folder)?;
+    make(state, folder)?;
     let temporary = folder.join(format!("{TEMPORARY}{}", random::hex()?));
     let result = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
@@ -85,8 +107,8 @@ mod tests {
     fn content_is_replaced_and_nothing_is_left_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b.yaml");
-        write(&path, b"one").unwrap();
-        write(&path, b"two").unwrap();
+        write(dir.path(), &path, b"one").unwrap();
+        write(dir.path(), &path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         remove(&path).unwrap();
@@ -101,9 +123,23 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("in"), "x").unwrap();
         // A folder that is not empty cannot be replaced by a file.
-        assert!(write(&folder, b"new").is_err());
+        assert!(write(dir.path(), &folder, b"new").is_err());
         assert_eq!(fs::read(folder.join("in")).unwrap(), b"x");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_vanished_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let input = dir.path().join("input");
+        let state = input.join(".state");
+        assert!(is_adrift(&state));
+        let error = write(&state, &state.join("tickets/shop/t.yaml"), b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!input.exists());
+        fs::create_dir(&input).unwrap();
+        write(&state, &state.join("tickets/shop/t.yaml"), b"x").unwrap();
+        assert!(!is_adrift(&state) && !is_adrift(Path::new("state")));
     }
 
     #[test]

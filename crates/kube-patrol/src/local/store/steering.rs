@@ -20,7 +20,7 @@ use patrol_core::kind::Kind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{atomic, failed, names};
+use super::{Trouble, atomic, names};
 use crate::manifests::{read_yaml, to_yaml};
 
 /// One of our kinds that people write and that carries a status.
@@ -84,17 +84,20 @@ impl Steered for AlertReceiver {
 /// The objects of one kind.
 #[derive(Debug)]
 pub struct Steering<T> {
+    state: PathBuf,
     root: PathBuf,
+    trouble: Trouble,
     kept: BTreeMap<String, Box<T>>,
     /// Manifests that came while an object of that name was on its way out.
     waiting: BTreeMap<String, Box<T>>,
 }
 
 impl<T: Steered> Steering<T> {
-    /// Reads what is kept below `root`. A file that cannot be read counts as none: its
+    /// Reads what is kept in a folder of the state folder. A file that cannot be read counts as none: its
     /// manifest makes it anew.
     #[must_use]
-    pub fn open(root: PathBuf) -> Self {
+    pub fn open(state: PathBuf, folder: &str) -> Self {
+        let root = state.join(folder);
         atomic::sweep(&root);
         let mut kept = BTreeMap::new();
         for entry in fs::read_dir(&root).into_iter().flatten().flatten() {
@@ -108,7 +111,9 @@ impl<T: Steered> Steering<T> {
             }
         }
         Self {
+            state,
             root,
+            trouble: Trouble::default(),
             kept,
             waiting: BTreeMap::new(),
         }
@@ -276,13 +281,17 @@ impl<T: Steered> Steering<T> {
         vec![seen(name, object)]
     }
 
-    fn store(&self, name: &str, object: &T) -> WriteResult {
-        match (names::file_name(name), to_yaml(object)) {
-            (Some(file), Ok(text)) => match atomic::write(&self.root.join(file), text.as_bytes()) {
-                Ok(()) => WriteResult::Done(Box::new(object.clone()).written()),
-                Err(error) => failed(&format!("{} {name}", T::KIND), &error),
-            },
-            _ => WriteResult::Refused(Refusal::Invalid),
+    fn store(&mut self, name: &str, object: &T) -> WriteResult {
+        let (Some(file), Ok(text)) = (names::file_name(name), to_yaml(object)) else {
+            return WriteResult::Refused(Refusal::Invalid);
+        };
+        let what = format!("{} {name}", T::KIND);
+        match atomic::write(&self.state, &self.root.join(file), text.as_bytes()) {
+            Ok(()) => {
+                self.trouble.succeeded(&what);
+                WriteResult::Done(Box::new(object.clone()).written())
+            }
+            Err(error) => self.trouble.failed(what, &error),
         }
     }
 
@@ -291,7 +300,7 @@ impl<T: Steered> Steering<T> {
             && let Err(error) = atomic::remove(&self.root.join(file))
         {
             // It would come back at the next start and be dropped then.
-            let _ = failed(&format!("{} {name}", T::KIND), &error);
+            let _ = self.trouble.failed(format!("{} {name}", T::KIND), &error);
         }
         self.kept.remove(name);
         vec![gone::<T>(name)]

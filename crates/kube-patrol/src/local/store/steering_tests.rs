@@ -15,7 +15,7 @@ fn now() -> Time {
 }
 
 fn open(dir: &std::path::Path) -> Steering<PatrolPolicy> {
-    Steering::open(dir.join("policies"))
+    Steering::open(dir.to_path_buf(), "policies")
 }
 
 /// The last object told, with the events in words.

@@ -16,7 +16,7 @@ use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
 use patrol_core::facts::{Fact, ObjectKey, Observed};
 use patrol_core::kind::Kind;
 
-use super::{atomic, failed, names, random};
+use super::{Trouble, atomic, names, random};
 use crate::local::stamp::Stamp;
 use crate::manifests::to_yaml;
 
@@ -26,8 +26,12 @@ const BROKEN: &str = ".broken";
 /// The tickets of a state folder.
 #[derive(Debug)]
 pub struct Tickets {
+    state: PathBuf,
     root: PathBuf,
     known: BTreeMap<ObjectKey, Known>,
+    trouble: Trouble,
+    /// Said to be unreadable, for as long as that lasts.
+    unreadable: BTreeSet<ObjectKey>,
 }
 
 /// A ticket as it was last written or read.
@@ -49,12 +53,15 @@ enum OnDisk {
 }
 
 impl Tickets {
-    /// The tickets below `root`; nothing is read yet.
+    /// The tickets of a state folder; nothing is read yet.
     #[must_use]
-    pub fn new(root: PathBuf) -> Self {
+    pub fn new(state: PathBuf) -> Self {
         Self {
-            root,
+            root: state.join("tickets"),
+            state,
             known: BTreeMap::new(),
+            trouble: Trouble::default(),
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -72,6 +79,10 @@ impl Tickets {
 
     /// Notices what was changed by hand since the last look.
     pub fn refresh(&mut self) -> Vec<Event> {
+        if atomic::is_adrift(&self.state) {
+            // Not seen is not gone.
+            return vec![];
+        }
         let mut keys: BTreeSet<ObjectKey> = self.known.keys().cloned().collect();
         keys.extend(self.on_disk());
         let at_rest = |key: &ObjectKey| {
@@ -115,7 +126,7 @@ impl Tickets {
                     ticket.metadata.resource_version = Some("1".to_owned());
                     self.put(&key, ticket, &mut events)
                 }
-                Err(error) => failed(&format!("Ticket {key}"), &error),
+                Err(error) => self.trouble.failed(format!("Ticket {key}"), &error),
             },
         };
         events.push(Event::Written(id, result));
@@ -157,7 +168,7 @@ impl Tickets {
             (Err(result), _) => result,
             (Ok(()), None) => WriteResult::NotFound,
             (Ok(()), Some(path)) => match atomic::remove(&path) {
-                Err(error) => failed(&format!("Ticket {}", at.key), &error),
+                Err(error) => self.trouble.failed(format!("Ticket {}", at.key), &error),
                 Ok(()) => {
                     self.known.remove(&at.key);
                     events.push(Event::Gone(Kind::Ticket, at.key.clone()));
@@ -212,9 +223,10 @@ impl Tickets {
         let Ok(text) = to_yaml(&ticket) else {
             return WriteResult::Refused(Refusal::Invalid);
         };
-        if let Err(error) = atomic::write(&path, text.as_bytes()) {
-            return failed(&format!("Ticket {key}"), &error);
+        if let Err(error) = atomic::write(&self.state, &path, text.as_bytes()) {
+            return self.trouble.failed(format!("Ticket {key}"), &error);
         }
+        self.trouble.succeeded(&format!("Ticket {key}"));
         let known = Known {
             ticket: ticket.clone(),
             content: text.into_bytes().into(),
@@ -234,7 +246,10 @@ impl Tickets {
             OnDisk::Absent => self.forget(key),
             OnDisk::Unreadable(error) => {
                 // Not seen is not gone: what is known of it stays.
-                tracing::warn!("Ticket {key}: {}", crate::manifests::io_reason(&error));
+                if self.unreadable.insert(key.clone()) {
+                    let reason = crate::manifests::io_reason(&error);
+                    tracing::warn!("Ticket {key}: {reason}");
+                }
                 None
             }
             OnDisk::NoTicket => {
@@ -257,9 +272,12 @@ impl Tickets {
         let stamp = Stamp::of(&path).filter(Stamp::is_settled);
         let content = match fs::read(&path) {
             Ok(content) => content,
-            Err(error) if is_absence(&error) => return OnDisk::Absent,
+            Err(error) if is_absence(&error) && !atomic::is_adrift(&self.state) => {
+                return OnDisk::Absent;
+            }
             Err(error) => return OnDisk::Unreadable(error),
         };
+        self.unreadable.remove(key);
         match self.known.get_mut(key) {
             Some(known) if *known.content == *content => {
                 known.stamp = stamp;

@@ -82,7 +82,7 @@ fn write_status(
 }
 
 fn path(dir: &Path, name: &str) -> PathBuf {
-    dir.join("shop").join(format!("{name}.yaml"))
+    dir.join("tickets/shop").join(format!("{name}.yaml"))
 }
 
 fn told(events: &[Event]) -> Vec<String> {
@@ -170,7 +170,7 @@ fn a_file_removed_by_hand_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let mut tickets = Tickets::new(dir.path().into());
     let first = done(create(&mut tickets, "t").1);
-    fs::remove_dir_all(dir.path().join("shop")).unwrap();
+    fs::remove_dir_all(dir.path().join("tickets/shop")).unwrap();
     let (events, result) = write_status(&mut tickets, at(&first), "x");
     assert_eq!(told(&events), ["gone shop/t"]);
     assert!(matches!(result, WriteResult::NotFound));
@@ -234,25 +234,26 @@ fn a_file_that_is_no_ticket_is_put_aside() {
     create(&mut tickets, "t");
     fs::write(path(dir.path(), "t"), "{half a tick").unwrap();
     assert_eq!(told(&tickets.refresh()), ["gone shop/t"]);
-    assert!(dir.path().join("shop/t.yaml.broken").exists());
+    assert!(dir.path().join("tickets/shop/t.yaml.broken").exists());
     assert!(tickets.refresh().is_empty());
 }
 
 #[test]
 fn leftovers_of_a_crash_are_no_tickets() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("shop")).unwrap();
-    fs::write(dir.path().join("shop/.tmp-1"), "half").unwrap();
+    fs::create_dir_all(dir.path().join("tickets/shop")).unwrap();
+    fs::write(dir.path().join("tickets/shop/.tmp-1"), "half").unwrap();
     let mut tickets = Tickets::new(dir.path().into());
     assert_eq!(told(&tickets.list()), ["list", "end"]);
-    assert!(!dir.path().join("shop/.tmp-1").exists());
+    assert!(!dir.path().join("tickets/shop/.tmp-1").exists());
 }
 
 #[test]
 fn a_namespace_out_of_a_manifest_leads_nowhere_else() {
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("state/tickets");
-    let mut tickets = Tickets::new(root.clone());
+    let state = dir.path().join("state");
+    let root = state.join("tickets");
+    let mut tickets = Tickets::new(state);
     let mut hostile = ticket("t");
     hostile.metadata.namespace = Some("../../out".into());
     let effect = Effect::CreateTicket {

@@ -94,6 +94,8 @@ impl Patrol {
                 ledger::record(status, name, &flight.receiver_uid, telling, part.at);
             }
             self.counters.told(name, telling.reason);
+            self.counters
+                .waited(name, part.at.since(telling.due).as_secs());
             self.closing.dirty = true;
             self.tickets.touch(key);
             self.plan_alerts(key, now);

@@ -10,7 +10,7 @@ use patrol_api::words::{AlertReason, Severity, ToldState};
 use super::super::Patrol;
 use super::{GroupId, Item, Told};
 use crate::facts::ObjectKey;
-use crate::notice::{Counts, Group, Notice, NoticeKind, NoticeTicket};
+use crate::notice::{Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
 use crate::ticket::ledger::Telling;
 
 impl Patrol {
@@ -91,7 +91,7 @@ impl Patrol {
         let notice = Notice {
             kind: NoticeKind::Alert,
             at: now,
-            cluster: self.config.cluster.clone(),
+            cluster: self.cluster(),
             receiver: group.0.clone(),
             policy: group.1.clone(),
             reason,
@@ -103,6 +103,18 @@ impl Patrol {
             tickets,
         };
         Some((notice, tellings))
+    }
+
+    /// The cluster, as it was named; else by the UID of its namespace kube-system, which
+    /// lives as long as the cluster does.
+    fn cluster(&self) -> Cluster {
+        let mut cluster = self.config.cluster.clone();
+        if cluster.id.is_empty()
+            && let Some(namespace) = self.inventory.namespace("kube-system")
+        {
+            cluster.id = namespace.meta.uid.to_string();
+        }
+        cluster
     }
 }
 

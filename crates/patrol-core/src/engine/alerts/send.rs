@@ -64,7 +64,15 @@ impl Patrol {
         };
         lane.look_at = None;
         let due = lane.due.iter().take_while(|(at, _)| *at <= now.wall);
-        let pending = due.count();
+        let mut pending_by: BTreeMap<Severity, u64> = BTreeMap::new();
+        let mut pending = 0;
+        for (_, key) in due {
+            let severity = self.tickets.view(key).and_then(|(_, s)| s.severity);
+            *pending_by
+                .entry(severity.unwrap_or(Severity::Medium))
+                .or_default() += 1;
+            pending += 1;
+        }
         let oldest = lane.due.first().map(|(at, _)| *at).filter(|_| pending > 0);
         let listed = self
             .inventory
@@ -74,6 +82,7 @@ impl Patrol {
         let mut look_at = None;
         if let Some(state) = self.receivers.get_mut(name.as_str()) {
             state.pending = pending;
+            state.pending_by = pending_by;
             state.oldest_pending = oldest;
             if state.object.is_some() && !listed {
                 // Who is told is not certain: a receiver that was deleted hears nothing.

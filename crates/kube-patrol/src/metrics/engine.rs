@@ -1,139 +1,11 @@
-//! Prometheus metrics, built when they are scraped from the engine's state. No series can
-//! go stale, and no label holds more than one free-form value (policy or receiver).
+//! What is counted of the engine, from a snapshot of it.
 
 use patrol_api::time::Time;
-use patrol_core::clock::Now;
+use patrol_api::words::Severity;
 use patrol_core::engine::Snapshot;
-use prometheus::core::Collector;
-use prometheus::{Encoder, Gauge, GaugeVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder, proto};
+use patrol_core::event::DeliveryClass;
 
-/// Adds an edge's own metrics (watches, API requests).
-pub type EdgeMetrics = Box<dyn Fn(&mut Families) + Send + Sync>;
-
-/// Turns snapshots into the text format.
-pub struct Exporter {
-    edge: Option<EdgeMetrics>,
-}
-
-/// A metric as the reference names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// Its whole name.
-    pub name: String,
-    /// `gauge` or `counter`.
-    pub kind: &'static str,
-    /// What it says.
-    pub help: String,
-    /// Its labels.
-    pub labels: Vec<String>,
-}
-
-/// Every metric of the engine, whether it has rows now or not.
-#[must_use]
-pub fn described() -> Vec<Described> {
-    let now = Time::from_unix(0);
-    let mut families = Families::default();
-    engine(&mut families, &Snapshot::default(), now);
-    families.described()
-}
-
-/// Metric families in the making.
-#[derive(Default)]
-pub struct Families {
-    families: Vec<proto::MetricFamily>,
-    described: Vec<Described>,
-}
-
-impl Families {
-    /// A gauge family: rows of label values and a value.
-    pub fn gauges<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: [&str; N],
-        rows: impl IntoIterator<Item = ([String; N], f64)>,
-    ) {
-        let Ok(family) = GaugeVec::new(Opts::new(full(name), help), &labels) else {
-            return;
-        };
-        for (values, value) in rows {
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            family.with_label_values(&values).set(value);
-        }
-        self.keep("gauge", name, help, &labels, &family);
-    }
-
-    /// A counter family: rows of label values and a count.
-    pub fn counters<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: [&str; N],
-        rows: impl IntoIterator<Item = ([String; N], u64)>,
-    ) {
-        let Ok(family) = IntCounterVec::new(Opts::new(full(name), help), &labels) else {
-            return;
-        };
-        for (values, value) in rows {
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            family.with_label_values(&values).inc_by(value);
-        }
-        self.keep("counter", name, help, &labels, &family);
-    }
-
-    fn counts<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: [&str; N],
-        rows: impl IntoIterator<Item = ([String; N], u64)>,
-    ) {
-        let Ok(family) = IntGaugeVec::new(Opts::new(full(name), help), &labels) else {
-            return;
-        };
-        for (values, value) in rows {
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            family
-                .with_label_values(&values)
-                .set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        self.keep("gauge", name, help, &labels, &family);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        if let Ok(gauge) = Gauge::with_opts(Opts::new(full(name), help)) {
-            gauge.set(value);
-            self.keep("gauge", name, help, &[], &gauge);
-        }
-    }
-
-    /// What was made so far, for the reference.
-    #[must_use]
-    pub fn described(self) -> Vec<Described> {
-        self.described
-    }
-
-    fn keep(
-        &mut self,
-        kind: &'static str,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        family: &dyn Collector,
-    ) {
-        self.families.extend(family.collect());
-        self.described.push(Described {
-            name: full(name),
-            kind,
-            help: help.to_owned(),
-            labels: labels.iter().map(|&label| label.to_owned()).collect(),
-        });
-    }
-}
-
-fn full(name: &str) -> String {
-    format!("patrol_{name}")
-}
+use super::Families;
 
 #[allow(
     clippy::cast_precision_loss,
@@ -151,35 +23,8 @@ fn age(since: Time, now: Time) -> f64 {
     now.since(since).as_secs() as f64
 }
 
-impl Exporter {
-    /// With an edge's own metrics.
-    #[must_use]
-    pub fn new(edge: Option<EdgeMetrics>) -> Self {
-        Self { edge }
-    }
-
-    /// The text of a scrape.
-    #[must_use]
-    pub fn text(&self, snapshot: &Snapshot, now: Now) -> String {
-        let mut families = Families::default();
-        engine(&mut families, snapshot, now.wall);
-        if let Some(edge) = &self.edge {
-            edge(&mut families);
-        }
-        // A family without rows says nothing.
-        let mut families = families.families;
-        families.retain(|f| !f.get_metric().is_empty());
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut out = Vec::new();
-        // Encoding into memory fails only for a family without metrics, removed above.
-        if TextEncoder::new().encode(&families, &mut out).is_err() {
-            return String::new();
-        }
-        String::from_utf8(out).unwrap_or_default()
-    }
-}
-
-fn engine(families: &mut Families, snapshot: &Snapshot, now: Time) {
+/// Everything there is to say of the engine at `now`.
+pub fn families(families: &mut Families, snapshot: &Snapshot, now: Time) {
     process(families, snapshot);
     tickets(families, snapshot, now);
     patrols(families, snapshot);
@@ -228,6 +73,18 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         s.overdue_tickets
             .iter()
             .map(|((policy, severity), n)| ([policy.clone(), severity.to_string()], *n)),
+    );
+    families.counts(
+        "tickets_flapping",
+        "Open tickets that come and go.",
+        [],
+        [([], s.flapping)],
+    );
+    families.counts(
+        "tickets_unwritten",
+        "Findings whose ticket is not stored yet, by policy.",
+        ["policy"],
+        s.unwritten.iter().map(|(policy, n)| ([policy.clone()], *n)),
     );
     families.counts(
         "ticket_writes_waiting",
@@ -304,7 +161,7 @@ fn patrols(families: &mut Families, s: &Snapshot) {
             .map(|(policy, at)| ([policy.clone()], at.map_or(0.0, seconds))),
     );
     families.gauges(
-        "patrol_overdue",
+        "overdue",
         "1 while no complete patrol finished within two periods, by policy.",
         ["policy"],
         s.last_complete_patrol.keys().map(|policy| {
@@ -313,16 +170,16 @@ fn patrols(families: &mut Families, s: &Snapshot) {
         }),
     );
     families.counters(
-        "patrols_total",
-        "Finished patrols, by policy and whether they could see everything.",
-        ["policy", "complete"],
-        s.counters
-            .patrols
-            .iter()
-            .map(|((policy, complete), n)| ([policy.clone(), complete.to_string()], *n)),
+        "runs_total",
+        "Finished patrols, by policy and result: complete, or incomplete when not everything could be seen.",
+        ["policy", "result"],
+        s.counters.patrols.iter().map(|((policy, complete), n)| {
+            let result = if *complete { "complete" } else { "incomplete" };
+            ([policy.clone(), result.to_owned()], *n)
+        }),
     );
     families.counts(
-        "patrol_duration_seconds",
+        "run_duration_seconds",
         "Duration of the last patrol, by policy.",
         ["policy"],
         s.counters
@@ -346,9 +203,14 @@ fn patrols(families: &mut Families, s: &Snapshot) {
 fn receivers(families: &mut Families, s: &Snapshot, now: Time) {
     families.counts(
         "alerts_pending",
-        "Messages about tickets that are due and not accepted yet, by receiver.",
-        ["receiver"],
-        s.receivers.iter().map(|r| ([r.name.clone()], r.pending)),
+        "Messages about tickets that are due and not accepted yet, by receiver and severity.",
+        ["receiver", "severity"],
+        s.receivers.iter().flat_map(|r| {
+            Severity::ALL.iter().map(|severity| {
+                let n = r.pending_by.get(severity).copied().unwrap_or_default();
+                ([r.name.clone(), severity.to_string()], n)
+            })
+        }),
     );
     families.gauges(
         "alert_oldest_pending_seconds",
@@ -398,6 +260,33 @@ fn receivers(families: &mut Families, s: &Snapshot, now: Time) {
             .iter()
             .map(|((receiver, reason), n)| ([receiver.clone(), reason.to_string()], *n)),
     );
+    families.histograms(
+        "alert_delivery_seconds",
+        "Seconds from the time a message about a ticket was due until it was accepted, by receiver.",
+        "receiver",
+        s.counters
+            .delivery_seconds
+            .iter()
+            .map(|(receiver, seconds)| (receiver.as_str(), seconds)),
+    );
+    families.counters(
+        "notify_throttled_seconds_total",
+        "Pauses that a receiver asked for, in seconds.",
+        ["receiver"],
+        s.receivers
+            .iter()
+            .map(|r| ([r.name.clone()], r.throttled_seconds)),
+    );
+    families.counters(
+        "notify_parts_total",
+        "Messages accepted, by receiver: a large notice goes in parts.",
+        ["receiver"],
+        s.counters
+            .requests
+            .iter()
+            .filter(|((_, class), _)| *class == DeliveryClass::Accepted.as_str())
+            .map(|((receiver, _), n)| ([receiver.clone()], *n)),
+    );
     families.counters(
         "notify_requests_total",
         "Attempts to deliver, by receiver and class of the outcome.",
@@ -433,53 +322,4 @@ fn kinds(families: &mut Families, s: &Snapshot, now: Time) {
             .iter()
             .filter_map(|(kind, (.., heard))| Some(([word(kind)], age((*heard)?, now)))),
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use patrol_api::words::{Phase, Severity};
-    use patrol_core::clock::Mono;
-
-    fn now() -> Now {
-        Now {
-            wall: Time::from_unix(1_000),
-            mono: Mono(0),
-        }
-    }
-
-    #[test]
-    fn a_scrape_shows_state_and_escapes_names() {
-        let mut snapshot = Snapshot::default();
-        snapshot
-            .tickets
-            .insert(("po\"licy\n".into(), Severity::High, Phase::Open), 3);
-        snapshot
-            .oldest_open
-            .insert(("p".into(), Severity::High), Time::from_unix(400));
-        let text = Exporter::new(None).text(&snapshot, now());
-        assert!(
-            text.contains(r#"patrol_tickets{phase="Open",policy="po\"licy\n",severity="High"} 3"#),
-            "{text}"
-        );
-        assert!(
-            text.contains(r#"patrol_ticket_oldest_age_seconds{policy="p",severity="High"} 600"#),
-            "{text}"
-        );
-        assert!(text.contains("patrol_leader 0"), "{text}");
-    }
-
-    #[test]
-    fn families_are_named_once_and_end_as_their_type_asks() {
-        let text = Exporter::new(None).text(&Snapshot::default(), now());
-        let mut names: Vec<&str> = vec![];
-        for line in text.lines().filter(|l| l.starts_with("# TYPE ")) {
-            let mut words = line.split(' ').skip(2);
-            let (name, kind) = (words.next().unwrap(), words.next().unwrap());
-            assert!(!names.contains(&name), "{name} twice");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-            names.push(name);
-        }
-        assert!(names.len() > 5);
-    }
 }
