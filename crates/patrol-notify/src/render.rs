@@ -12,6 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::text::clean;
 
+/// The page with every check under its id.
+const REFERENCE: &str = concat!(
+    env!("CARGO_PKG_REPOSITORY"),
+    "/blob/main/docs/reference/checks.md"
+);
+
 /// How much goes into one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -144,6 +150,9 @@ fn counts(counts: &Counts) -> Value {
         "firing": counts.firing,
         "new": counts.new,
         "closed": counts.closed,
+        // Nobody can acknowledge or waive yet.
+        "acknowledged": 0,
+        "waived": 0,
         "overdue": counts.overdue,
         "bySeverity": {"Critical": critical, "High": high, "Medium": medium, "Low": low, "Info": info},
     })
@@ -167,6 +176,10 @@ fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
     set("seq", ticket.seq.into());
     set("n", ticket.n.into());
     set("kind", ticket.reason.as_str().into());
+    // Nothing escalates or fails over yet, and no overlay lies over a ticket.
+    set("level", 0.into());
+    set("failover", false.into());
+    set("overlay", Value::Null);
     set("state", ticket.state.as_str().into());
     set("phase", ticket.phase.as_str().into());
     set("severity", ticket.severity.as_str().into());
@@ -199,12 +212,20 @@ fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
         set("title", text(&ticket.title));
         set("message", text(&ticket.message));
         set("subjectRef", text(&ticket.subject_ref));
-        set("remediation", json!({"text": text(&ticket.remediation)}));
+        set(
+            "remediation",
+            json!({"text": text(&ticket.remediation), "url": reference(&ticket.check)}),
+        );
         if let Some(assignee) = &ticket.assignee {
             set("assignee", text(assignee));
         }
     }
     Value::Object(fields)
+}
+
+/// Where a check is explained.
+fn reference(check: &str) -> String {
+    format!("{REFERENCE}#{}", clean(check))
 }
 
 fn subject(subject: &Subject, minimal: bool) -> Value {

@@ -99,14 +99,15 @@ fn the_whole_shape() {
                 "part": {"index": 0, "count": 1},
                 "group": {"key": "g-1", "labels": {"check": "sidecar-missing"}},
                 "counts": {
-                    "firing": 5, "new": 1, "closed": 2, "overdue": 3,
+                    "firing": 5, "new": 1, "closed": 2, "acknowledged": 0, "waived": 0,
+                    "overdue": 3,
                     "bySeverity": {"Critical": 4, "High": 3, "Medium": 2, "Low": 1, "Info": 0}
                 },
                 "tickets": [{
                     "eventId": "event000001",
                     "ticket": {"namespace": "shop", "name": "sidecar-missing-1", "uid": "uid-1"},
                     "episode": 1, "seq": 2, "n": 3,
-                    "kind": "Reminder", "state": "Firing", "phase": "Open", "severity": "Critical",
+                    "kind": "Reminder", "level": 0, "failover": false, "overlay": null, "state": "Firing", "phase": "Open", "severity": "Critical",
                     "check": "sidecar-missing", "requirement": "security-center",
                     "title": "Sidecar aegis is missing", "message": "xxx",
                     "layer": "L4", "party": "Customer",
@@ -123,7 +124,10 @@ fn the_whole_shape() {
                     "recurrences": 1,
                     "flapping": false,
                     "assignee": "alice",
-                    "remediation": {"text": "Label the namespace so that the injector sees it."}
+                    "remediation": {
+                        "text": "Label the namespace so that the injector sees it.",
+                        "url": "https://github.com/kube-patrol/kube-patrol/blob/main/docs/reference/checks.md#sidecar-missing"
+                    }
                 }]
             }
         }"#
