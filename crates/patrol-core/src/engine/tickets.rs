@@ -6,10 +6,10 @@
 
 mod answer;
 mod observe;
+mod queue;
 mod settle;
 mod write;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::names::{LABEL_PARTY, LABEL_SEVERITY};
@@ -31,8 +31,8 @@ pub(super) struct Tickets {
     held: BTreeMap<ObjectKey, Held>,
     /// Whose state must be worked out again.
     touched: Keys,
-    /// Who needs a write, the most severe first.
-    queue: BTreeSet<(Reverse<Severity>, ObjectKey)>,
+    /// Who needs a write.
+    queue: queue::Queue,
     /// Who must wait before the next write.
     waiting: BTreeSet<(Mono, ObjectKey)>,
     timers: BTreeSet<(Time, ObjectKey)>,
@@ -196,6 +196,12 @@ impl Tickets {
             *out.entry(refusal).or_default() += 1;
         }
         out
+    }
+
+    /// Asks for a write.
+    fn ask(&mut self, severity: Severity, key: &ObjectKey) {
+        let stored = self.contains(key);
+        self.queue.ask(severity, key, stored);
     }
 
     pub fn queued(&self) -> usize {

@@ -1,8 +1,6 @@
 //! Settling: from what is known of each finding to what its ticket should say. It asks for
 //! writes and never makes them.
 
-use std::cmp::Reverse;
-
 use patrol_api::ticket::TicketStatus;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{Phase, Severity};
@@ -110,7 +108,7 @@ impl Patrol {
                     held.clean_since = None;
                     if held.wanted {
                         let severity = held.status.severity.unwrap_or(Severity::Medium);
-                        self.tickets.queue.insert((Reverse(severity), key.clone()));
+                        self.tickets.ask(severity, key);
                     }
                 }
                 true
@@ -152,9 +150,7 @@ impl Patrol {
                 now.wall,
             );
         }
-        self.tickets
-            .queue
-            .insert((Reverse(standing.severity), key.clone()));
+        self.tickets.ask(standing.severity, key);
     }
 
     /// The finding ended and so did the object (its namespace went, or someone was quick):
@@ -244,7 +240,7 @@ impl Patrol {
     /// Queues a ticket if it needs a write.
     fn want_write(&mut self, key: &ObjectKey, severity: Severity, now: Now) {
         if self.needed_write(key, now).is_some() {
-            self.tickets.queue.insert((Reverse(severity), key.clone()));
+            self.tickets.ask(severity, key);
         }
     }
 

@@ -1,6 +1,5 @@
-//! Ticket writes: which one a ticket needs, one at a time, the most severe first.
+//! Ticket writes: which one a ticket needs, one at a time.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use patrol_api::names::{LABEL_PARTY, LABEL_SEVERITY};
@@ -33,7 +32,7 @@ impl Patrol {
             self.tickets.waiting.pop_first();
             let severity = self.tickets.held.get(&key).and_then(|h| h.status.severity);
             let severity = severity.unwrap_or(Severity::Medium);
-            self.tickets.queue.insert((Reverse(severity), key));
+            self.tickets.ask(severity, &key);
         }
         let under_way = self
             .writes
@@ -42,7 +41,7 @@ impl Patrol {
             .count();
         let mut room = self.config.writes_in_flight.saturating_sub(under_way);
         while room > 0
-            && let Some((_, key)) = self.tickets.queue.pop_first()
+            && let Some(key) = self.tickets.queue.next()
         {
             match self.write_ticket(&key, now) {
                 Wrote::Started => room -= 1,
