@@ -16,7 +16,7 @@ use patrol_kube::events::Suppressed;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings};
 use patrol_kube::reader::{Health, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
-use patrol_kube::writer::{Writer, writer};
+use patrol_kube::writer::{WRITES_PER_SECOND, Writer, writer};
 use patrol_notify::Secret;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -62,6 +62,9 @@ pub struct Args {
     /// How often watches are compared with a list of metadata; 0s: never
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     verify_cache_every: Span,
+    /// Writes to the API server a second at most, in the long run; halved while it asks for less or answers late
+    #[arg(long, value_name = "N", default_value_t = WRITES_PER_SECOND, value_parser = clap::value_parser!(u32).range(1..))]
+    writes_per_second: u32,
     /// Let receivers on loopback be told (meant for tests)
     #[arg(long)]
     allow_loopback_receivers: bool,
@@ -163,7 +166,12 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let lease = Lease::new(connection.writes.clone(), settings);
     let fence = lease.fence();
     let timings = timings()?;
-    let (writer, worker) = writer(connection.clone(), fence.clone(), &identity);
+    let (writer, worker) = writer(
+        connection.clone(),
+        fence.clone(),
+        &identity,
+        args.writes_per_second,
+    );
     let post = Post::new(
         Arc::new(ClusterSecrets(Secrets::new(
             connection.reads.clone(),

@@ -18,6 +18,7 @@ use crate::client::{Connection, OBJECT_DEADLINE};
 use crate::events::{Announcer, Suppressed};
 use crate::lease::Fence;
 use pace::Pace;
+pub use pace::WRITES_PER_SECOND;
 
 /// Writes under way at once (performance.md 2.5: 71 % of the peak rate at an eleventh of
 /// its latency).
@@ -47,9 +48,14 @@ struct Shared {
     pace: Pace,
 }
 
-/// A writer and its worker.
+/// A writer and its worker, which writes at most so often a second in the long run.
 #[must_use]
-pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer, Worker) {
+pub fn writer(
+    connection: Connection,
+    fence: Fence,
+    namespace: &str,
+    writes_per_second: u32,
+) -> (Writer, Worker) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let announcer = Announcer::new(connection.writes.clone(), namespace);
     let suppressed = announcer.suppressed();
@@ -58,7 +64,7 @@ pub fn writer(connection: Connection, fence: Fence, namespace: &str) -> (Writer,
         fence,
         announcer,
         slots: Semaphore::new(IN_FLIGHT),
-        pace: Pace::new(),
+        pace: Pace::new(u64::from(writes_per_second)),
     });
     (
         Writer {

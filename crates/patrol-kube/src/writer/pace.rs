@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Writes a second at most, and at least.
-const FASTEST: u64 = 100;
+/// Writes a second at most, unless told otherwise.
+pub const WRITES_PER_SECOND: u32 = 100;
+/// Writes a second at least.
 const SLOWEST: u64 = 5;
-/// Writes that may go at once.
-const BURST: u64 = 200;
+/// Seconds of writes at the full rate that may go at once.
+const BURST: u64 = 2;
 /// A write that takes longer tells of a server under load.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -20,16 +21,28 @@ struct Bucket {
     /// Thousandths of writes that may go now.
     tokens: u64,
     rate: u64,
+    fastest: u64,
     filled: Instant,
 }
 
+impl Bucket {
+    /// The most that it holds.
+    fn full(&self) -> u64 {
+        self.fastest.saturating_mul(BURST * 1000)
+    }
+}
+
 impl Pace {
-    pub fn new() -> Self {
-        Self(Mutex::new(Bucket {
-            tokens: BURST * 1000,
-            rate: FASTEST,
+    /// The pace of a server that nothing is known of yet: so many writes a second.
+    pub fn new(fastest: u64) -> Self {
+        let mut bucket = Bucket {
+            tokens: 0,
+            rate: fastest,
+            fastest,
             filled: Instant::now(),
-        }))
+        };
+        bucket.tokens = bucket.full();
+        Self(Mutex::new(bucket))
     }
 
     /// Waits for a turn.
@@ -50,7 +63,7 @@ impl Pace {
         let gained = elapsed.saturating_mul(bucket.rate);
         if gained > 0 {
             bucket.filled = now;
-            bucket.tokens = bucket.tokens.saturating_add(gained).min(BURST * 1000);
+            bucket.tokens = bucket.tokens.saturating_add(gained).min(bucket.full());
         }
         if bucket.tokens >= 1000 {
             bucket.tokens -= 1000;
@@ -63,10 +76,10 @@ impl Pace {
     pub fn learn(&self, took: Duration, throttled: bool) {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if throttled || took > SLOW {
-            bucket.rate = (bucket.rate / 2).max(SLOWEST);
+            bucket.rate = (bucket.rate / 2).max(SLOWEST.min(bucket.fastest));
             bucket.tokens = bucket.tokens.min(1000);
         } else {
-            bucket.rate = (bucket.rate + 1).min(FASTEST);
+            bucket.rate = (bucket.rate + 1).min(bucket.fastest);
         }
     }
 }
@@ -77,13 +90,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
-        let pace = Pace::new();
+        let pace = Pace::new(u64::from(WRITES_PER_SECOND));
         let began = Instant::now();
-        for _ in 0..BURST {
+        for _ in 0..BURST * u64::from(WRITES_PER_SECOND) {
             pace.wait().await;
         }
         assert!(began.elapsed() < Duration::from_millis(50));
-        for _ in 0..FASTEST {
+        for _ in 0..WRITES_PER_SECOND {
             pace.wait().await;
         }
         let took = began.elapsed();
@@ -95,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn throttling_halves_the_rate_down_to_a_floor() {
-        let pace = Pace::new();
+        let pace = Pace::new(u64::from(WRITES_PER_SECOND));
         for _ in 0..10 {
             pace.learn(Duration::ZERO, true);
         }
