@@ -1,40 +1,51 @@
 //! Size of the binary, and memory of the operator in an empty cluster.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use patrol_e2e::control_plane::ControlPlane;
-use patrol_e2e::operator::Process;
+use patrol_e2e::control_plane::{ADMIN, ControlPlane};
+use patrol_e2e::{installed, wait_until};
 
 use super::store::resident_of;
 use crate::Failure;
 
-/// The operator settles for this long before its memory is read.
+/// The operator is watched for this long once it leads.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// Measures the binary.
-pub fn run(binary: Option<&Path>) -> Result<(), Failure> {
-    let binary = binary.ok_or(
-        "--binary is missing: build with `cargo build --profile dist -p kube-patrol` and name the file",
-    )?;
+/// Measures both.
+pub fn run(binary: &Path) -> Result<(), Failure> {
     let size = std::fs::metadata(binary)?.len();
-    println!("binary: {:.1} MiB", size as f64 / 1_048_576.0);
+    println!("binary {}: {}", binary.display(), megabytes(size));
     let plane = ControlPlane::builder().start()?;
-    for crd in ["patrolpolicies", "tickets", "alertreceivers"] {
-        let yaml = std::fs::read_to_string(format!("crds/kubepatrol.io_{crd}.yaml"))?;
-        plane.apply(&yaml)?;
-    }
-    plane.create_namespace("kube-patrol")?;
-    let operator = Process::builder()
+    installed::install(&plane)?;
+    let mut operator = installed::operator(&plane, "bench")?
         .program(binary)
-        .args(["operator", "--listen", "127.0.0.1:0"])
-        .kubeconfig(&plane.kubeconfig("admin")?)
         .spawn()?;
-    std::thread::sleep(SETTLE);
-    let rss = resident_of(&operator.id().to_string())?;
+    let lease = format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{0}",
+        installed::NAMESPACE
+    );
+    wait_until(installed::SOON, "the operator to lead", || {
+        plane.request(ADMIN, "GET", &lease, None)?.success()
+    })?;
+    let (began, mut most) = (Instant::now(), 0);
+    let last = wait_until(SETTLE * 2, "a quiet minute", || {
+        let now = resident_of(&operator.id().to_string()).map_err(|e| e.to_string())?;
+        most = most.max(now);
+        match began.elapsed() >= SETTLE {
+            true => Ok(now),
+            false => Err("not over".to_owned()),
+        }
+    })?;
+    operator.check_alive()?;
     println!(
-        "idle RSS of the operator: {:.1} MiB",
-        rss as f64 / 1_048_576.0
+        "idle RSS of the operator in an empty cluster: {} after a minute, {} at most",
+        megabytes(last),
+        megabytes(most)
     );
     Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: the figures of docs/benchmarks.md. Speed belongs here and never in
 //! a timed test. Run it with `--profile dist`, or the figures are those of a debug build.
 
+mod binary;
+mod cluster;
 mod idle;
 mod pods;
 mod store;
@@ -13,10 +15,16 @@ pub struct Args {
     /// Pod counts of the store benchmark
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 50_000, 100_000, 150_000])]
     pods: Vec<usize>,
-    /// One of store, idle; both when absent
+    /// One of store, idle, cluster, or of its parts latency and storm; all when absent
     #[arg(long)]
     only: Option<String>,
-    /// The kube-patrol binary whose size and idle memory are measured
+    /// Pods whose way to a ticket is timed
+    #[arg(long, default_value_t = 300)]
+    latency_pods: usize,
+    /// Tickets opened at once
+    #[arg(long, default_value_t = 5_000)]
+    tickets: usize,
+    /// The kube-patrol binary to measure. Default: built with the profile dist
     #[arg(long)]
     binary: Option<std::path::PathBuf>,
     /// Measure one size in this process (the benchmark starts itself with this)
@@ -39,7 +47,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         store::run(&args.pods)?;
     }
     if wants("idle") {
-        idle::run(args.binary.as_deref())?;
+        idle::run(&binary::find(args.binary.as_deref())?)?;
+    }
+    let part = |name: &str| wants("cluster") || wants(name);
+    if part("latency") || part("storm") {
+        let sizes = cluster::Sizes {
+            pods: args.latency_pods,
+            tickets: args.tickets,
+        };
+        let binary = binary::find(args.binary.as_deref())?;
+        if part("latency") {
+            cluster::steady(&binary, sizes)?;
+        }
+        if part("storm") {
+            cluster::storms(&binary, sizes)?;
+        }
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 pub use audit::AuditMark;
 pub use builder::Builder;
 
-use crate::api_client::ApiClient;
+pub use crate::api_client::ApiClient;
 use crate::child::{Guarded, Signal};
 use crate::folder::RunFolder;
 use crate::http::Response;

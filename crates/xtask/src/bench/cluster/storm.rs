@@ -1,0 +1,119 @@
+//! Many tickets at once, against a bare loop that writes as many objects of the same kind
+//! on as many connections.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use patrol_e2e::control_plane::ControlPlane;
+use patrol_e2e::installed;
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::bare::{self, side_by_side};
+use super::log::{Log, Request, between};
+use crate::Failure;
+
+/// Writes the operator has under way at once.
+const SIDE_BY_SIDE: usize = 8;
+/// Namespaces of the pods.
+const NAMESPACES: usize = 10;
+/// A limit that does not bind on this machine.
+pub const RAISED: u64 = 2_000;
+const WITHIN: Duration = Duration::from_secs(600);
+
+/// Measures with the shipped limit of writes, or with another.
+pub fn run(bench: &Bench, binary: &Path, count: usize, rate: Option<u64>) -> Result<(), Failure> {
+    let plane = &bench.plane;
+    for n in 0..NAMESPACES {
+        plane.create_namespace(&namespace(n))?;
+    }
+    side_by_side(plane, SIDE_BY_SIDE, count, |client, n| {
+        let pod = installed::pod(&namespace(n), &format!("pod-{n}"), false);
+        let path = format!("/api/v1/namespaces/{}/pods", namespace(n));
+        client
+            .request("POST", &path, Some(&pod))?
+            .success()
+            .map(drop)
+    })?;
+    let raised = rate.map(|rate| rate.to_string());
+    let flags: Vec<&str> = match &raised {
+        Some(rate) => vec!["--writes-per-second", rate],
+        None => vec![],
+    };
+    let mut operator = bench.operator(binary, &flags)?.spawn()?;
+    let mut log = Log::from_now(plane)?;
+    // One pod first: then everything is watched, and there is a ticket to be like.
+    plane.create_namespace("first")?;
+    installed::create_pod(plane, &installed::pod("first", "pod", false))?;
+    bench.policy("first", "first", "1h")?;
+    log.until(WITHIN, "the first ticket", 1, Request::opens)?;
+    let tickets = installed::tickets_of(plane, "sidecar-missing")?;
+    let like = bare::like(tickets.first().unwrap_or(&json!(null)));
+
+    // Before and after, because whatever else runs on the machine slows one or the other.
+    let before = bare_loop(plane, &mut log, count, "before", &like)?;
+    bench.policy("storm", "storm-*", "1h")?;
+    let opened = log.until(WITHIN, "the tickets", count, Request::opens)?;
+    let status = |r: &Request| r.ours && r.is("update", "tickets/status") && r.code == 200;
+    let meanwhile = opened.iter().filter(|r| status(r)).count();
+    log.until(
+        WITHIN,
+        "the statuses",
+        count.saturating_sub(meanwhile),
+        status,
+    )?;
+    let after = bare_loop(plane, &mut log, count, "after", &like)?;
+    operator.check_alive()?;
+
+    let ours = span(&opened, Request::opens).ok_or("storm: no ticket")?;
+    let policy = |r: &Request| !r.ours && r.resource == "patrolpolicies" && r.verb != "get";
+    let applied = opened
+        .iter()
+        .rfind(|r| policy(r))
+        .map_or(ours.0, |r| r.done);
+    let floor = (before + after) / 2;
+    let limit = rate.map_or("as shipped".to_owned(), |rate| format!("{rate}/s"));
+    println!("{count} tickets at once, {SIDE_BY_SIDE} writes under way, limit of writes {limit}:");
+    let (before, after) = (before.as_secs_f64(), after.as_secs_f64());
+    println!("  bare loop of as many writes  {before:6.1} s before, {after:.1} s after");
+    for (what, from) in [("first", ours.0), ("policy", applied)] {
+        let took = between(from, ours.1).as_secs_f64();
+        let times = took / floor.as_secs_f64();
+        println!("  {what:<6} to last ticket       {took:6.1} s ({times:.2}x)");
+    }
+    println!("  statuses written meanwhile   {meanwhile:6}");
+    Ok(())
+}
+
+/// How long the bare loop takes, by the server's clock.
+fn bare_loop(
+    plane: &ControlPlane,
+    log: &mut Log<'_>,
+    count: usize,
+    name: &str,
+    like: &Value,
+) -> Result<Duration, Failure> {
+    log.more()?;
+    side_by_side(plane, SIDE_BY_SIDE, count, |client, n| {
+        bare::post(client, like, &namespace(n), &format!("{name}-{n}"))
+    })?;
+    let wanted = |r: &Request| !r.ours && r.is("create", "tickets");
+    let seen = log.until(WITHIN, "the bare loop", count, wanted)?;
+    let (first, last) = span(&seen, wanted).ok_or("storm: no bare write")?;
+    Ok(between(first, last))
+}
+
+/// From the first of some requests to the end of the last.
+fn span(
+    all: &[Request],
+    wanted: impl Fn(&Request) -> bool,
+) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let of = || all.iter().filter(|r| wanted(r));
+    let first = of().map(|r| r.received).min();
+    first.zip(of().map(|r| r.done).max())
+}
+
+fn namespace(n: usize) -> String {
+    format!("storm-{}", n % NAMESPACES)
+}
