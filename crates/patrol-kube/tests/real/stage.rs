@@ -11,7 +11,7 @@ use patrol_e2e::installed::{NAMESPACE, install};
 use patrol_e2e::skip::or_skip;
 use patrol_kube::Connection;
 use patrol_kube::lease::Fence;
-use patrol_kube::writer::{Answers, Writer, writer};
+use patrol_kube::writer::{Answers, WRITES_PER_SECOND, Writer, writer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -61,7 +61,7 @@ pub struct Writing {
 
 impl Writing {
     pub fn start(connection: Connection) -> Self {
-        let (writer, worker) = writer(connection, Fence::always(), "replica-0");
+        let (writer, worker) = writer(connection, Fence::always(), "replica-0", WRITES_PER_SECOND);
         tokio::spawn(worker.run());
         let (answers, events) = mpsc::unbounded_channel();
         Self {

@@ -6,7 +6,7 @@ use patrol_core::effect::{Effect, Precondition};
 use patrol_core::event::{Event, Refusal, WriteId, WriteResult};
 use patrol_core::facts::ObjectKey;
 use patrol_kube::lease::Fence;
-use patrol_kube::writer::{Answers, Writer, writer};
+use patrol_kube::writer::{Answers, WRITES_PER_SECOND, Writer, writer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ pub struct Writing {
 
 impl Writing {
     fn start(server: &Server, fence: Fence) -> Self {
-        let (writer, worker) = writer(server.connection(), fence, "replica-0");
+        let (writer, worker) = writer(server.connection(), fence, "replica-0", WRITES_PER_SECOND);
         tokio::spawn(worker.run());
         let (answers, events) = mpsc::unbounded_channel();
         Self {
