@@ -13,6 +13,7 @@ pub mod engine;
 pub mod event;
 pub mod facts;
 pub mod fingerprint;
+pub mod harmless;
 pub mod inspect;
 pub mod inventory;
 pub mod kind;

@@ -172,11 +172,10 @@ impl Inventory {
     /// nothing here owns.
     pub fn roots(&self) -> impl Iterator<Item = RootKey> + '_ {
         let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
-            table.iter().filter_map(move |(key, _)| {
-                self.is_top(*kind, key).then(|| RootKey {
-                    kind: *kind,
-                    key: key.clone(),
-                })
+            let tops = table.keys().filter(|key| self.is_top(*kind, key));
+            tops.map(|key| RootKey {
+                kind: *kind,
+                key: key.clone(),
             })
         });
         let pods = self.pods.iter().filter_map(move |(_, pod)| {
@@ -196,11 +195,10 @@ impl Inventory {
             table
                 .range(ObjectKey::new(namespace, "")..)
                 .take_while(move |(key, _)| key.namespace.as_str() == namespace)
-                .filter_map(move |(key, _)| {
-                    self.is_top(*kind, key).then(|| RootKey {
-                        kind: *kind,
-                        key: key.clone(),
-                    })
+                .filter(|(key, _)| self.is_top(*kind, key))
+                .map(|(key, _)| RootKey {
+                    kind: *kind,
+                    key: key.clone(),
                 })
         });
         let pods = self.pods_in(namespace).filter_map(move |pod| {
