@@ -10,7 +10,7 @@ use patrol_api::ticket::Subject;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Affected, Check, CheckMeta, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
+    Affected, Check, CheckMeta, Judgement, Origin, PartyBy, Unit, UnitKind, Verdict, View,
 };
 use patrol_core::inventory::{Blindness, Sight};
 use patrol_core::kind::Kind;
@@ -128,7 +128,19 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
                 .message(format!("the first list of {resource} is not complete yet"))
                 .recheck(due),
         },
-        None if sight.blind_count() > 0 => undecodable(judged, kind, sight, &resource),
+        None if sight.blind_count() > 0 => {
+            let mut judgement = undecodable(judged, kind, sight, &resource);
+            if view.origin == Origin::Files {
+                judgement.message = format!(
+                    "{} files or objects that may hold {resource} cannot be read: what they are part of counts as Unknown",
+                    sight.blind_count()
+                );
+                judgement.remediation =
+                    "Mend what is said to be not inspected: each file is named with its reason when it is read."
+                        .to_owned();
+            }
+            judgement
+        }
         None if sight.is_absent() => {
             judged(Verdict::Pass).message(format!("{resource} is not installed: there are none"))
         }

@@ -11,6 +11,7 @@ use patrol_api::time::Time;
 use patrol_api::words::{Phase, Severity};
 
 use super::Patrol;
+use crate::check::Origin;
 use crate::clock::Now;
 use crate::event::{DeliveryClass, Refusal};
 use crate::inventory::Blindness;
@@ -247,11 +248,13 @@ impl Patrol {
                 let text = format!("{} cannot be read ({})", kind.info().resource, why.reason());
                 blind.push((kind, why.reason(), text));
             } else if sight.blind_count() > 0 {
-                let text = format!(
-                    "{} {} cannot be decoded",
-                    sight.blind_count(),
-                    kind.info().resource
-                );
+                let (count, resource) = (sight.blind_count(), kind.info().resource);
+                let text = match self.config.origin {
+                    Origin::Cluster => format!("{count} {resource} cannot be decoded"),
+                    Origin::Files => {
+                        format!("{count} files that may hold {resource} cannot be read")
+                    }
+                };
                 blind.push((kind, "Undecodable", text));
             }
         }

@@ -471,3 +471,51 @@ fn receivers_that_cannot_be_known_are_not_told_and_it_shows() {
     w.run_for(Span::seconds(12));
     assert_eq!(w.told("soc", "shop/a").len(), 1);
 }
+
+/// `data.cluster.id` of the body: the UID of the namespace that lives as long as the
+/// cluster does.
+#[test]
+fn a_message_names_the_cluster_by_its_oldest_namespace() {
+    let mut w = World::patrolled();
+    w.namespace("kube-system", json!({}));
+    let uid = w
+        .server
+        .get(Kind::Namespace, &key("", "kube-system"))
+        .unwrap()["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(35));
+    assert_eq!(w.sent[0].2.cluster.id, uid);
+    assert!(!uid.is_empty());
+}
+
+/// A single run ends when what is due was told or failed, and not before.
+#[test]
+fn a_single_run_is_done_when_its_tellings_are() {
+    let mut w = World::patrolled();
+    assert!(w.engine.is_done(w.now()), "nothing is open");
+    w.pod("shop/a", bad());
+    w.run_for(Span::seconds(5));
+    assert!(!w.engine.is_done(w.now()), "the opening waits for company");
+    w.run_for(Span::seconds(35));
+    assert!(
+        w.engine.is_done(w.now()),
+        "a reminder of later does not count"
+    );
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::seconds(5));
+    assert!(!w.engine.is_done(w.now()), "what passes is watched first");
+    w.run_for(Span::seconds(90));
+    assert!(w.engine.is_done(w.now()), "its end was told");
+    w.moods
+        .insert("soc".into(), Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/b", bad());
+    w.run_for(Span::seconds(5));
+    assert!(!w.engine.is_done(w.now()), "nobody has tried yet");
+    // The group was told lately, so its next message waits.
+    w.run_for(Span::minutes(9));
+    assert!(w.engine.is_done(w.now()), "it was tried often enough");
+    assert_eq!(w.engine.undelivered(w.now()).get("soc"), Some(&1));
+}

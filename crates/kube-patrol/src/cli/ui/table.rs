@@ -62,9 +62,13 @@ impl Table {
         for row in &self.rows {
             let mut column = 0;
             for (text, colour) in row.iter().filter(|(text, _)| !text.is_empty()) {
+                let left = width.saturating_sub(column + GAP);
+                // A long text begins in a line of its own, where it is read in one piece.
+                let begins = column > INDENT.len() && text.width() > left;
                 for (i, word) in cell_words(text, width).into_iter().enumerate() {
                     let gap = if i == 0 { GAP } else { 1 };
-                    if column > 0 && column + gap + word.width() <= width {
+                    let breaks = i == 0 && begins;
+                    if column > 0 && !breaks && column + gap + word.width() <= width {
                         out.extend(std::iter::repeat_n(' ', gap));
                         column += gap;
                     } else if column > 0 {

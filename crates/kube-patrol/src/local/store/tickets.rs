@@ -246,7 +246,9 @@ impl Tickets {
             OnDisk::Absent => self.forget(key),
             OnDisk::Unreadable(error) => {
                 // Not seen is not gone: what is known of it stays.
-                if self.unreadable.insert(key.clone()) {
+                // A folder that is gone is told of as a whole.
+                let adrift = atomic::is_adrift(&self.state);
+                if !adrift && self.unreadable.insert(key.clone()) {
                     let reason = crate::manifests::io_reason(&error);
                     tracing::warn!("Ticket {key}: {reason}");
                 }
