@@ -166,8 +166,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     );
     for (kind, why) in &blind {
         eprintln!(
-            "kube-patrol: {}: could not be read ({why}): what it hides is not in the plan",
-            kind.info().resource
+            "kube-patrol: {}: not inspected: {}",
+            kind.info().resource,
+            source::advice(*kind, why)
         );
     }
     Ok(match (complete && blind.is_empty(), failing.is_empty()) {

@@ -140,6 +140,23 @@ async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut 
     }
 }
 
+/// Why a kind cannot be read, and what to do.
+#[must_use]
+pub fn advice(kind: Kind, why: &str) -> String {
+    let info = kind.info();
+    match why {
+        "AccessDenied" if info.group.is_empty() => format!(
+            "{why}: allow list and watch on {} in all namespaces",
+            info.resource
+        ),
+        "AccessDenied" => format!(
+            "{why}: allow list and watch on {} of group {} in all namespaces",
+            info.resource, info.group
+        ),
+        _ => format!("{why}: see whether the API server answers at the address in the kubeconfig"),
+    }
+}
+
 /// Tickets from a state folder, or from the cluster.
 ///
 /// # Errors
@@ -156,10 +173,9 @@ pub fn tickets(state: Option<&Path>) -> Result<Vec<Ticket>, Failure> {
             }
             if let Some((kind, why)) = seen.blind.first() {
                 return Err(Failure::new(format!(
-                    "{}: cannot be listed ({why}): allow list and watch on {} of group {} in all namespaces",
+                    "{}: cannot be listed: {}",
                     kind.info().resource,
-                    kind.info().resource,
-                    kind.info().group
+                    advice(*kind, why)
                 )));
             }
             seen.tickets

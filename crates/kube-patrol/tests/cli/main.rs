@@ -207,16 +207,48 @@ fn lines_are_the_results_of_the_report() {
 
 #[test]
 fn the_cluster_needs_an_identity_and_the_error_says_so() {
-    let (code, out, err) = process::command_with(
-        &["scan", "--cluster"],
-        &[("KUBECONFIG", "/nonexistent/kubeconfig")],
+    let world = World::new();
+    world.write("broken", "users: [{name: s3cr3t\n");
+    let broken = world.path("broken");
+    for (path, said) in [
+        (
+            "/nonexistent/kubeconfig",
+            "(the kubeconfig /nonexistent/kubeconfig does not exist)",
+        ),
+        (
+            broken.to_str().unwrap(),
+            "(the kubeconfig is no valid YAML)",
+        ),
+    ] {
+        let (code, out, err) =
+            process::command_with(&["scan", "--cluster"], &[("KUBECONFIG", path)]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        let whole = format!(
+            "kube-patrol: API server: no identity to talk to it {said}: set KUBECONFIG, or run in a pod with a service account\n"
+        );
+        assert_eq!(err, whole);
+    }
+}
+
+/// A dead address is not a missing right.
+#[test]
+fn an_api_server_that_does_not_answer_is_said_to_be_that() {
+    let world = World::new();
+    world.write(
+        "dead",
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+         contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n",
     );
+    let dead = world.path("dead");
+    let (code, out, err) =
+        process::command_with(&["tickets"], &[("KUBECONFIG", dead.to_str().unwrap())]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    let said = "see whether the API server answers at the address in the kubeconfig";
     assert!(
-        err.starts_with("kube-patrol: ") && err.contains("KUBECONFIG"),
+        err.starts_with("kube-patrol: tickets: cannot be listed: ") && err.contains(said),
         "{err}"
     );
-    assert_eq!(err.lines().count(), 1, "{err}");
 }
 
 #[test]

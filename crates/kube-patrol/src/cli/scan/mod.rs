@@ -210,7 +210,7 @@ fn cluster(args: &Args) -> Result<Looked, Failure> {
         rows: judge::cluster(&seen, &book),
         kinds: counts.into(),
         not_inspected: missed
-            .map(|(kind, why)| json!({"kind": kind.info().resource, "reason": why}))
+            .map(|(kind, why)| json!({"kind": kind.info().resource, "reason": source::advice(*kind, why)}))
             .collect(),
     })
 }

@@ -149,7 +149,10 @@ fn cells(row: &Row, wide: bool) -> Vec<(String, Option<Colour>)> {
         cells.push((place, Some(Colour::Dim)));
     }
     let message = match &j.verdict {
-        Verdict::Unknown(reason) if j.message.is_empty() => reason.to_string(),
+        Verdict::Unknown(reason) if j.message.is_empty() && reason.as_str() == "grace" => {
+            "it is young: its grace has not ended".to_owned()
+        }
+        Verdict::Unknown(reason) if j.message.is_empty() => format!("cannot be judged: {reason}"),
         _ => j.message.clone(),
     };
     cells.push((message, None));
