@@ -111,7 +111,15 @@ pub fn install_crds(plane: &ControlPlane) -> Result<()> {
 /// # Errors
 /// Its token cannot be had.
 pub fn operator(plane: &ControlPlane, identity: &str) -> Result<Builder> {
-    let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, NAMESPACE)?;
+    operator_as(plane, identity, NAMESPACE)
+}
+
+/// [`operator`] under another service account of the same namespace: see [`account`].
+///
+/// # Errors
+/// Its token cannot be had.
+pub fn operator_as(plane: &ControlPlane, identity: &str, account: &str) -> Result<Builder> {
+    let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, account)?;
     Ok(Process::builder()
         .args([
             "operator",
@@ -128,6 +136,34 @@ pub fn operator(plane: &ControlPlane, identity: &str) -> Result<Builder> {
             "json",
         ])
         .kubeconfig(&kubeconfig))
+}
+
+/// Makes a further service account with exactly the shipped rights, so that the audit log
+/// tells two operators apart.
+///
+/// # Errors
+/// The API server refuses.
+pub fn account(plane: &ControlPlane, name: &str) -> Result<()> {
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let subject = json!({"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE});
+    let accounts = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts");
+    let body = json!({"metadata": {"name": name}});
+    plane
+        .request(ADMIN, "POST", &accounts, Some(&body))?
+        .success()?;
+    for path in [
+        format!("{rbac}/clusterrolebindings/kube-patrol"),
+        format!("{rbac}/namespaces/{NAMESPACE}/rolebindings/kube-patrol"),
+    ] {
+        let mut binding = plane.request(ADMIN, "GET", &path, None)?.success()?;
+        if let Some(subjects) = binding.get_mut("subjects").and_then(Value::as_array_mut) {
+            subjects.push(subject.clone());
+        }
+        plane
+            .request(ADMIN, "PUT", &path, Some(&binding))?
+            .success()?;
+    }
+    Ok(())
 }
 
 /// A Secret in the operator's namespace.
@@ -303,6 +339,10 @@ pub fn revoke(plane: &ControlPlane, resource: &str) -> Result<()> {
         if let Some(resources) = rule.get_mut("resources").and_then(Value::as_array_mut) {
             resources.retain(|r| r != resource);
         }
+    }
+    // A rule about nothing is not allowed.
+    if let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut) {
+        rules.retain(|rule| rule["resources"].as_array().is_some_and(|r| !r.is_empty()));
     }
     plane.request(ADMIN, "PUT", path, Some(&role))?.success()?;
     Ok(())

@@ -30,7 +30,9 @@
 pub mod api_client;
 pub mod build;
 pub mod child;
+pub mod connections;
 pub mod control_plane;
+pub mod crowd;
 mod error;
 mod folder;
 pub mod http;
@@ -38,6 +40,7 @@ pub mod installed;
 mod keys;
 pub mod operator;
 mod ports;
+pub mod random;
 pub mod receiver;
 pub mod skip;
 mod wait;

@@ -38,8 +38,31 @@ fn node(name: &str, labels: &Value, taints: &Value) -> Value {
 fn nodes() -> (Vec<Value>, BTreeMap<String, &'static str>) {
     let (mut nodes, mut reasons) = (Vec::new(), BTreeMap::new());
     let taint = |key: &str, effect: &str| json!([{"key": key, "value": "x", "effect": effect}]);
-    for n in 0..30 {
-        nodes.push(node(&format!("worker-{n}"), &json!({}), &json!([])));
+    for n in 0..24 {
+        let name = format!("worker-{n}");
+        // Some of them need a second agent, that somebody put on three of them by hand.
+        let labels = match n {
+            0..5 => json!({"example.com/bare": ""}),
+            _ => json!({}),
+        };
+        nodes.push(node(&name, &labels, &json!([])));
+        if matches!(n, 3 | 4) {
+            reasons.insert(name, "no-controller");
+        }
+    }
+    for n in 0..3 {
+        let name = format!("edge-{n}");
+        nodes.push(node(&name, &json!({"tier": "edge"}), &json!([])));
+        reasons.insert(name, "affinity-mismatch");
+    }
+    for n in 0..3 {
+        let name = format!("small-{n}");
+        let mut small = node(&name, &json!({}), &json!([]));
+        // Less than the agent asks for.
+        let room = json!({"cpu": "1", "memory": "1Gi", "pods": "10"});
+        small["status"] = json!({"allocatable": room, "capacity": room});
+        nodes.push(small);
+        reasons.insert(name, "pending");
     }
     // Tolerated.
     for n in 0..3 {
@@ -90,16 +113,60 @@ fn agent() -> Value {
                 "spec": {
                     "nodeSelector": {"pool": "general"},
                     "tolerations": [{"key": "spot", "operator": "Exists"}],
-                    "containers": [{"name": "falco", "image": "registry.example.com/security/falco:1"}]
+                    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [{"matchExpressions": [
+                            {"key": "tier", "operator": "NotIn", "values": ["edge"]}]}]}}},
+                    "containers": [{"name": "falco", "image": "registry.example.com/security/falco:1",
+                        "resources": {"requests": {"cpu": "2"}}}]
                 }
             }
         }
     })
 }
 
+/// A pod of the second agent that nobody controls.
+fn by_hand(on: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": format!("tetragon-{on}"), "namespace": "security", "labels": {"app": "tetragon"}},
+        "spec": {"nodeName": on, "containers": [{"name": "tetragon", "image": "registry.example.com/security/tetragon:1"}]}
+    })
+}
+
+/// Node to reason.
+type Reasons = BTreeMap<String, String>;
+
+fn seen(ticket: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    (
+        text(&ticket["spec"]["finding"]["subject"]["name"]),
+        text(&ticket["status"]["evidence"]["reasons"][0]),
+    )
+}
+
+/// Waits for exactly these tickets of nodes, and that they stay so.
+fn wait_for_reasons(plane: &ControlPlane, wanted: &Reasons) -> Result<()> {
+    let now = || -> Result<(usize, Reasons)> {
+        let tickets = installed::tickets_of(plane, "node-agent-missing")?;
+        Ok((tickets.len(), tickets.iter().map(seen).collect()))
+    };
+    wait_until(
+        3 * SOON,
+        "each node's ticket with its reason",
+        || match now()? {
+            (count, found) if count == wanted.len() && found == *wanted => Ok(()),
+            (_, found) => Err(Error::failed(format!("{found:?}, wanted {wanted:?}"))),
+        },
+    )?;
+    installed::patrols(plane, "nodes", 1)?;
+    assert_eq!(now()?, (wanted.len(), wanted.clone()), "it did not stay so");
+    Ok(())
+}
+
 #[test]
 fn each_node_without_the_agent_has_a_ticket_with_its_reason() -> Result<()> {
     let builder = ControlPlane::builder().controllers().scheduler().kwok();
+    let builder = builder.json_storage();
     let Some(stage) = Stage::raise("nodes", builder)? else {
         return Ok(());
     };
@@ -121,8 +188,11 @@ fn each_node_without_the_agent_has_a_ticket_with_its_reason() -> Result<()> {
         )?
         .success()?;
     plane.apply(&agent().to_string())?;
-    // 30 workers and 3 spot nodes; the rest is out of its reach.
-    let ready = "--for=jsonpath={.status.numberReady}=33";
+    for n in 0..3 {
+        installed::create_pod(plane, &by_hand(&format!("worker-{n}")))?;
+    }
+    // 24 workers and 3 spot nodes; the rest is out of its reach or has no room.
+    let ready = "--for=jsonpath={.status.numberReady}=27";
     plane
         .kubectl(
             ADMIN,
@@ -138,45 +208,42 @@ fn each_node_without_the_agent_has_a_ticket_with_its_reason() -> Result<()> {
         .success()?;
     let mut policy = installed::policy("nodes");
     policy["spec"]["checks"] = json!([{"name": "falco", "severity": "High", "nodeAgent": {
-        "namespace": "security", "selector": {"matchLabels": {"app": "falco"}}}}]);
+        "namespace": "security", "selector": {"matchLabels": {"app": "falco"}}}},
+        {"name": "tetragon", "nodeAgent": {"namespace": "security", "selector": {"matchLabels": {"app": "tetragon"}},
+            "nodes": {"matchExpressions": [{"key": "example.com/bare", "operator": "Exists"}]}}}]);
     plane.apply(&policy.to_string())?;
     let mut operator = installed::operator(plane, "one")?.spawn()?;
 
-    let seen = |ticket: &Value| {
-        let subject = ticket["spec"]["finding"]["subject"]["name"]
-            .as_str()
-            .unwrap_or("?");
-        let reason = ticket["status"]["evidence"]["reasons"][0]
-            .as_str()
-            .unwrap_or("?");
-        (subject.to_owned(), reason.to_owned())
-    };
-    let wanted: BTreeMap<String, String> = reasons
+    let mut wanted: Reasons = reasons
         .iter()
         .map(|(n, r)| (n.clone(), (*r).to_owned()))
         .collect();
-    wait_until(3 * SOON, "each node's ticket with its reason", || {
-        let tickets = installed::tickets_of(plane, "node-agent-missing")?;
-        let now: BTreeMap<_, _> = tickets.iter().map(seen).collect();
-        match now == wanted {
-            true => Ok(()),
-            false => Err(Error::failed(format!("{now:?}"))),
-        }
-    })?;
-    installed::patrols(plane, "nodes", 1)?;
-    let tickets = installed::tickets_of(plane, "node-agent-missing")?;
-    let now: BTreeMap<_, _> = tickets.iter().map(seen).collect();
-    assert_eq!(
-        (tickets.len(), now),
-        (wanted.len(), wanted),
-        "it did not stay so"
-    );
+    wait_for_reasons(plane, &wanted)?;
 
     // The cause is said once for each reason, on the agent's controller.
     let excluded = installed::tickets_of(plane, "node-agent-excluded")?;
     let causes: BTreeSet<_> = excluded.iter().map(seen).collect();
-    let both = ["selector-mismatch", "taint-not-tolerated"];
-    let wanted = both.map(|reason| ("falco".to_owned(), reason.to_owned()));
-    assert_eq!((excluded.len(), causes), (2, BTreeSet::from(wanted)));
+    let all = [
+        "affinity-mismatch",
+        "selector-mismatch",
+        "taint-not-tolerated",
+    ];
+    let of_falco = all.map(|reason| ("falco".to_owned(), reason.to_owned()));
+    assert_eq!((excluded.len(), causes), (3, BTreeSet::from(of_falco)));
+
+    // A controller that works no more, long after it made its last pod.
+    plane.kill("kube-controller-manager")?;
+    plane.set_creation_time("daemonsets/security/falco", "2020-01-01T00:00:00Z")?;
+    for name in ["late-0", "late-1"] {
+        plane.apply(&node(name, &json!({}), &json!([])).to_string())?;
+        // Nobody else takes the taint of new nodes away now.
+        let path = format!("/api/v1/nodes/{name}");
+        let untainted = json!({"spec": {"taints": null}});
+        plane
+            .request(ADMIN, "PATCH", &path, Some(&untainted))?
+            .success()?;
+        wanted.insert(name.to_owned(), "not-created".to_owned());
+    }
+    wait_for_reasons(plane, &wanted)?;
     operator.check_alive()
 }

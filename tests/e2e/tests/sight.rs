@@ -99,6 +99,55 @@ fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> 
     operator.check_alive()
 }
 
+#[test]
+fn a_right_revoked_under_an_open_watch_is_noticed_by_the_next_patrol() -> Result<()> {
+    let Some(stage) = Stage::bare("revoked_right")? else {
+        return Ok(());
+    };
+    let (plane, receiver) = (&stage.plane, &stage.receiver);
+    for name in ["web", "gone"] {
+        installed::create_pod(plane, &installed::pod("shop", name, false))?;
+    }
+    plane.apply(&installed::policy("production").to_string())?;
+    let mut operator = installed::operator(plane, "one")?.spawn()?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Open"))?;
+        receiver.wait_for_event(SOON, "the opening to be told", |e| {
+            e.subject.name == name && e.state == "Firing"
+        })?;
+    }
+    installed::condition(plane, "production", "Covered", "True")?;
+
+    // The API server goes on serving the watches that are open: only who asks learns of it.
+    installed::revoke(plane, "pods")?;
+    let covered = installed::condition(plane, "production", "Covered", "False")?;
+    assert_eq!(covered["reason"], "AccessDenied", "{covered}");
+    blind_spot(&stage, "pods", "Open")?;
+    receiver.wait_for_event(SOON, "the blind spot to be told", |e| {
+        e.check == "kind-unreadable" && e.state == "Firing"
+    })?;
+    // What the watch still says proves nothing: nobody may rely on it any more.
+    installed::replace_pod(plane, "shop", "web", true)?;
+    installed::delete_pod(plane, "shop", "gone")?;
+    installed::patrols(plane, "production", 1)?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Open"))?;
+    }
+    let closed = receiver.events()?.into_iter().find(|e| e.state == "Closed");
+    assert_eq!(closed, None, "told as closed without having seen it");
+    let last = &installed::policy_now(plane, "production")?["status"]["lastPatrol"];
+    assert_eq!(last["complete"], false, "{last}");
+
+    installed::grant(plane)?;
+    for name in ["web", "gone"] {
+        installed::ticket_line(plane, &format!("sidecar-missing Pod/{name} Resolved"))?;
+    }
+    installed::condition(plane, "production", "Covered", "True")?;
+    installed::condition(plane, "production", "Compliant", "True")?;
+    blind_spot(&stage, "pods", "Resolved")?;
+    operator.check_alive()
+}
+
 /// A kind that others define, without a schema: the API server takes anything.
 const SIDECAR_SETS: &str = r#"
 apiVersion: apiextensions.k8s.io/v1

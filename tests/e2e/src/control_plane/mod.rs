@@ -6,6 +6,7 @@
 //! `system:masters`. Dropping the value ends the processes and removes the data; the
 //! logs stay for a while, and where they are is printed at the start.
 
+mod age;
 mod audit;
 mod builder;
 mod kubectl;

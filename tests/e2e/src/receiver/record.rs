@@ -1,5 +1,6 @@
 //! What a receiver remembers of each request, and the notice in it.
 
+use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub struct Recorded {
     pub instant: Instant,
     /// Its connection, counted from 1.
     pub connection: u64,
+    /// The sender's end of it, if the connection still stood.
+    pub peer: Option<SocketAddr>,
     /// `POST` and such.
     pub method: String,
     /// The path with its query.

@@ -46,6 +46,7 @@ fn converse(shared: &Arc<Shared>, stream: &TcpStream, number: u64, era: u64) -> 
             at: now,
             instant: Instant::now(),
             connection: number,
+            peer: stream.peer_addr().ok(),
             method: word(),
             path: word(),
             signature: signature::verify(&shared.secrets(), &head.headers, &body, now),
