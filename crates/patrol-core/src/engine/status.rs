@@ -138,14 +138,16 @@ impl Patrol {
                 "Suspended",
                 "spec.suspend is true: no patrols start and tickets stay as they are".to_owned(),
             )
-        } else if !patrolled {
-            (
-                None,
-                "Pending",
-                "the first patrol has not finished".to_owned(),
-            )
         } else {
-            self.writable()
+            match self.writable() {
+                // What keeps the first patrol from finishing says more than that it has not.
+                (Some(true) | None, ..) if !patrolled => (
+                    None,
+                    "Pending",
+                    "the first patrol has not finished".to_owned(),
+                ),
+                words => words,
+            }
         };
         vec![
             ("Ready", ready),

@@ -129,7 +129,12 @@ impl Shared {
                     answer(Event::Counted(crd, count));
                 }
             }
-            Effect::Announce(announcement) => self.announcer.announce(&announcement).await,
+            // A courtesy, and a write all the same: who woke up and leads no more is silent.
+            Effect::Announce(announcement) => {
+                if self.fence.remaining().is_some() {
+                    self.announcer.announce(&announcement).await;
+                }
+            }
             Effect::ReadTicket { id, key } => {
                 let (seen, result) = calls::read_ticket(&self.connection.reads, &key).await;
                 seen.into_iter().for_each(answer);
