@@ -7,8 +7,10 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use patrol_e2e::connections;
 use patrol_e2e::control_plane::{ADMIN, ControlPlane};
 use patrol_e2e::installed::{self, SOON, Stage};
 use patrol_e2e::operator::{Builder, Process};
@@ -16,11 +18,13 @@ use patrol_e2e::{Error, Result, wait_until};
 
 /// A hand-over in good order needs no lease to run out: well below this.
 const LEASE: &str = "6s";
-/// How long the old leader stands still.
-const STILL: Duration = Duration::from_secs(12);
+/// How long the old leader stands still: longer than any of its deadlines.
+const STILL: Duration = Duration::from_secs(60);
 
+/// A replica under a service account of its own, named like it.
 fn replica(plane: &ControlPlane, identity: &str) -> Result<Builder> {
-    Ok(installed::operator(plane, identity)?.args([
+    installed::account(plane, identity)?;
+    Ok(installed::operator_as(plane, identity, identity)?.args([
         "--lease-duration",
         LEASE,
         "--renew-deadline",
@@ -79,18 +83,53 @@ fn began_to_lead(process: &Process) -> Result<usize> {
     Ok(process.stderr()?.matches("\"message\":\"leading\"").count())
 }
 
+/// What a replica asked the API server to change so far, from the audit log. Asking what
+/// it may do changes nothing.
+fn writes(plane: &ControlPlane, identity: &str) -> Result<Vec<String>> {
+    let who = format!("system:serviceaccount:{}:{identity}", installed::NAMESPACE);
+    let mut found = vec![];
+    for event in plane.audit()? {
+        let (verb, of) = (event["verb"].as_str().unwrap_or(""), &event["objectRef"]);
+        let reads = matches!(verb, "get" | "list" | "watch");
+        if event["user"]["username"] == who
+            && !reads
+            && of["resource"] != "selfsubjectaccessreviews"
+        {
+            found.push(format!("{verb} {of} {}", event["responseStatus"]["code"]));
+        }
+    }
+    Ok(found)
+}
+
 #[test]
 fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Result<()> {
-    let Some(stage) = Stage::bare("leader_stood_still")? else {
+    let flag = "--disable-admission-plugins=ServiceAccount";
+    let builder = ControlPlane::builder().api_server_flag(flag).audit();
+    let Some(stage) = Stage::raise("leader_stood_still", builder)? else {
         return Ok(());
     };
     let plane = &stage.plane;
     plane.apply(&installed::policy("production").to_string())?;
     let mut one = replica(plane, "one")?.spawn()?;
     wait_for_holder(plane, "one")?;
+    // Whether each request came from it: the kernel knows whose connection it is.
+    let by_one: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let (seen, id) = (Arc::clone(&by_one), one.id());
+    stage.receiver.script_with(move |request| {
+        let whose = request.peer.map(|peer| connections::has_end(id, peer));
+        let is = whose.is_some_and(|found| found.unwrap_or(true));
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(is);
+        None
+    });
+    let sent_by_one = || {
+        let all = by_one.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|is| **is).count()
+    };
     let mut two = replica(plane, "two")?.spawn()?;
     works(&stage, "first")?;
     assert_eq!(began_to_lead(&two)?, 0);
+    assert_eq!(writes(plane, "two")?, Vec::<String>::new());
+    assert!(sent_by_one() > 0, "nobody sent it");
 
     // Gaps that both want to tell: the old leader is stopped in the middle of them.
     for n in 0..10 {
@@ -108,14 +147,23 @@ fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Res
             e.subject.name == name && e.state == "Firing"
         })?;
     }
-    wait_until(SOON, "the pause to be longer than the lease", || {
+    wait_until(2 * SOON, "the pause to be longer than any deadline", || {
         (stopped.elapsed() > STILL).then_some(())
     })?;
+    // While it stands still nothing of it is under way any more.
+    let (written, sent) = (writes(plane, "one")?, sent_by_one());
+    assert!(!written.is_empty(), "it never wrote");
     one.resume()?;
     works(&stage, "third")?;
     installed::patrols(plane, "production", 1)?;
     assert_eq!(holder(plane)?, "two");
     assert_eq!(began_to_lead(&one)?, 1, "the old leader led again");
+    assert_eq!(
+        writes(plane, "one")?.split_off(written.len()),
+        Vec::<String>::new(),
+        "it wrote after it woke"
+    );
+    assert_eq!(sent_by_one(), sent, "it sent after it woke");
     consistent(&stage)?;
 
     // It is a warm standby now, and takes over at once from one that goes in order.
@@ -125,6 +173,7 @@ fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Res
     wait_for_holder(plane, "one")?;
     eprintln!("handed over after {:?}", asked.elapsed());
     works(&stage, "fourth")?;
+    assert!(sent_by_one() > sent, "nobody sent the fourth");
     consistent(&stage)?;
     one.check_alive()
 }

@@ -49,7 +49,8 @@ fn an_api_server_outage_changes_nothing_and_ends_by_itself() -> Result<()> {
         })?;
     }
 
-    plane.stop_api_server()?;
+    // In the middle of whatever it does.
+    plane.kill_api_server()?;
     // The operator must live through all of it: its end is what is waited for in vain.
     let end = operator.wait(AWAY);
     assert!(
@@ -124,7 +125,7 @@ fn what_is_due_while_the_receiver_is_down_arrives_once_it_is_up() -> Result<()> 
 }
 
 #[test]
-fn our_own_kind_may_be_installed_after_the_operator() -> Result<()> {
+fn our_own_kinds_may_be_installed_after_the_operator() -> Result<()> {
     let plane = ControlPlane::builder()
         .api_server_flag("--disable-admission-plugins=ServiceAccount")
         .start();
@@ -132,18 +133,42 @@ fn our_own_kind_may_be_installed_after_the_operator() -> Result<()> {
         return Ok(());
     };
     installed::install(&plane)?;
-    plane
-        .kubectl(ADMIN, ["delete", "crd", "tickets.kubepatrol.io"])?
-        .success()?;
+    let delete = |kind: &str| {
+        let crd = format!("{kind}.kubepatrol.io");
+        plane.kubectl(ADMIN, ["delete", "crd", &crd])?.success()
+    };
+    for kind in ["patrolpolicies", "tickets", "alertreceivers"] {
+        delete(kind)?;
+    }
     plane.create_namespace("shop")?;
     installed::create_pod(&plane, &installed::pod("shop", "web", false))?;
     let receiver = Receiver::start()?;
     installed::secret(&plane, "soc", &json!({"sign": installed::SIGNING}))?;
+    let mut operator = installed::operator(&plane, "one")?.spawn()?;
+    // It says what it misses and what to do about it, and lives.
+    for kind in ["PatrolPolicy", "Ticket", "AlertReceiver"] {
+        let said = wait_until(SOON, kind, || {
+            operator.check_alive()?;
+            let words = operator.stderr()?;
+            let named = format!("\"kind\":\"{kind}\"");
+            let line = words
+                .lines()
+                .find(|line| line.contains("not installed") && line.contains(&named));
+            line.map(str::to_owned)
+                .ok_or_else(|| Error::failed(words.clone()))
+        })?;
+        assert!(said.contains("apply the definitions"), "{said}");
+    }
+
+    // With the other two, the policy itself says it.
+    installed::install_crds(&plane)?;
+    delete("tickets")?;
     plane.apply(&installed::receiver(&receiver.url("/hook")).to_string())?;
     plane.apply(&installed::policy("production").to_string())?;
-    let mut operator = installed::operator(&plane, "one")?.spawn()?;
-    // It says what it misses, and lives.
-    operator.wait_for_line(SOON, r#""kind":"Ticket""#)?;
+    let ready = installed::condition(&plane, "production", "Ready", "False")?;
+    assert_eq!(ready["reason"], "TicketsUnreadable", "{ready}");
+    let message = ready["message"].as_str().unwrap_or("");
+    assert!(message.contains("apply the definitions"), "{ready}");
     operator.check_alive()?;
 
     installed::install_crds(&plane)?;
@@ -151,6 +176,7 @@ fn our_own_kind_may_be_installed_after_the_operator() -> Result<()> {
     receiver.wait_for_event(SOON, "the opening", |e| {
         e.subject.name == "web" && e.state == "Firing"
     })?;
+    installed::condition(&plane, "production", "Ready", "True")?;
     operator.check_alive()
 }
 
