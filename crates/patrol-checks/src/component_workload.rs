@@ -78,7 +78,7 @@ fn fitness(target: &WorkloadTarget, workload: &Workload) -> Fitness {
     let template = workload.template.as_ref();
     let images: Vec<&str> = template
         .iter()
-        .flat_map(|t| &t.shape.containers)
+        .flat_map(|t| t.shape.containers.iter())
         .filter(|c| !matches!(c.role, Role::Ephemeral | Role::Init))
         .map(|c| c.image.as_str())
         .filter(|image| target.images.matches(image))
@@ -111,7 +111,7 @@ fn availability(
     let current = workload
         .observed_generation
         .is_some_and(|seen| seen >= workload.meta.generation);
-    if workload.available >= target.min_available && current {
+    if i64::from(workload.available) >= target.min_available && current {
         return State::Up;
     }
     if let Some(due) = settling(view, rule, target.kind, key, workload) {

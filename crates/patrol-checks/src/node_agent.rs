@@ -61,7 +61,7 @@ pub(crate) fn controllers<'a>(
         .workloads(Kind::DaemonSet)
         .filter(|(_, daemon)| !daemon.meta.deleting)
         .filter_map(|(key, daemon)| {
-            let template = daemon.template.as_deref()?;
+            let template = daemon.template.as_ref()?;
             agent
                 .is_template(&key.namespace, &template.shape)
                 .then_some(Controller {

@@ -10,7 +10,7 @@ fn template(spec: Value) -> Template {
     let object = json!({"metadata": {"name": "agent", "namespace": "sec"},
         "spec": {"template": {"spec": spec}}});
     match decode_value(Kind::DaemonSet, &object).unwrap().fact {
-        Fact::Workload(daemon) => (*daemon.template.unwrap()).clone(),
+        Fact::Workload(daemon) => daemon.template.unwrap(),
         other => panic!("{other:?}"),
     }
 }

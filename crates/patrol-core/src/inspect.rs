@@ -285,7 +285,7 @@ impl<'a> Inspector<'a> {
                 .inventory
                 .webhooks(kind)
                 .any(|(name, _)| name == &*key.name),
-            Kind::PatrolPolicy => self.own.policy_uids.contains_key(key.name.as_ref()),
+            Kind::PatrolPolicy => self.own.policy_uids.contains_key(key.name.as_str()),
             Kind::EndpointSlice | Kind::AlertReceiver | Kind::Ticket => true,
             _ => self.inventory.root_exists(&RootKey {
                 kind,

@@ -5,13 +5,15 @@
 //! delete that fell into a gap. Iteration is by key everywhere.
 
 mod agents;
+mod children;
 mod pods;
 mod pool;
 mod roots;
 mod sight;
+mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use patrol_api::words::Profile;
 
@@ -27,6 +29,7 @@ pub use roots::RootKey;
 pub use sight::{Blindness, FRESH_SECONDS, Sight};
 
 use pods::Pods;
+use table::{Held, Table};
 
 /// What an observation touched, so that only the units that depend on it are judged again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,14 +50,6 @@ pub enum Touched {
     Everything,
 }
 
-#[derive(Clone, Debug)]
-struct Held<T> {
-    fact: Arc<T>,
-    epoch: u32,
-}
-
-type Table<T> = BTreeMap<ObjectKey, Held<T>>;
-
 /// How many objects of a custom kind exist, as far as an edge could count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instances {
@@ -70,7 +65,7 @@ pub struct Inventory {
     pods: Pods,
     agents: agents::Agents,
     workloads: BTreeMap<Kind, Table<Workload>>,
-    children: BTreeMap<(Kind, ObjectKey), BTreeSet<(Kind, ObjectKey)>>,
+    children: children::Children,
     nodes: Table<Node>,
     namespaces: Table<Namespace>,
     services: Table<Service>,
@@ -79,7 +74,7 @@ pub struct Inventory {
     crds: Table<CrdFact>,
     api_services: Table<ApiService>,
     sidecar_sets: Table<SidecarSet>,
-    templates: pool::Pool<crate::facts::Template>,
+    parts: pool::Parts,
     instances: BTreeMap<Sym, Instances>,
     profile: OnceLock<Profile>,
     sight: BTreeMap<Kind, Sight>,
@@ -242,7 +237,26 @@ impl Inventory {
     /// Returns the swept keys with what they touched.
     pub fn relist_finished(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
         self.sight_mut(kind).listed();
-        self.sweep(kind)
+        let swept = self.sweep(kind);
+        self.shrink(kind);
+        swept
+    }
+
+    /// After a list: gives back what growing took in advance, and what nothing shares any
+    /// more.
+    fn shrink(&mut self, kind: Kind) {
+        match kind {
+            Kind::Pod => self.pods.shrink(),
+            k if Kind::WORKLOADS.contains(&k) => {
+                self.children.shrink();
+                if let Some(table) = self.workloads.get_mut(&k) {
+                    table.shrink();
+                }
+            }
+            _ => return,
+        }
+        self.parts.shrink();
+        crate::sym::sweep();
     }
 
     fn sweep(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
@@ -333,29 +347,23 @@ impl Inventory {
     /// A node.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes
-            .get(&ObjectKey::new("", name))
-            .map(|h| h.fact.as_ref())
+        self.nodes.get("", name).map(|h| &h.fact)
     }
 
     /// All nodes by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.nodes.iter().map(|(k, h)| (&*k.name, h.fact.as_ref()))
+        self.nodes.iter().map(|h| (&*h.key.name, &h.fact))
     }
 
     /// A namespace.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces
-            .get(&ObjectKey::new("", name))
-            .map(|h| h.fact.as_ref())
+        self.namespaces.get("", name).map(|h| &h.fact)
     }
 
     /// All namespaces by name.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &Namespace)> {
-        self.namespaces
-            .iter()
-            .map(|(k, h)| (&*k.name, h.fact.as_ref()))
+        self.namespaces.iter().map(|h| (&*h.key.name, &h.fact))
     }
 
     /// A workload.
@@ -363,8 +371,8 @@ impl Inventory {
     pub fn workload(&self, kind: Kind, key: &ObjectKey) -> Option<&Workload> {
         self.workloads
             .get(&kind)
-            .and_then(|t| t.get(key))
-            .map(|h| h.fact.as_ref())
+            .and_then(|t| t.get(&key.namespace, &key.name))
+            .map(|h| &h.fact)
     }
 
     /// All workloads of a kind, by key.
@@ -372,27 +380,23 @@ impl Inventory {
         self.workloads
             .get(&kind)
             .into_iter()
-            .flatten()
-            .map(|(k, h)| (k, h.fact.as_ref()))
+            .flat_map(Table::iter)
+            .map(|h| (&h.key, &h.fact))
     }
 
     /// A Service.
     #[must_use]
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
-        self.services
-            .get(&ObjectKey::new(namespace, name))
-            .map(|h| h.fact.as_ref())
+        self.services.get(namespace, name).map(|h| &h.fact)
     }
 
     /// Ready endpoints of a Service, over all its slices. `None`: it has no slice at all.
     #[must_use]
     pub fn ready_endpoints(&self, namespace: &str, service: &str) -> Option<u32> {
-        let from = ObjectKey::new(namespace, "");
         self.slices
-            .range(from..)
-            .take_while(|(k, _)| k.namespace.as_str() == namespace)
-            .filter(|(_, h)| h.fact.service.as_str() == service)
-            .map(|(_, h)| h.fact.ready)
+            .in_namespace(namespace)
+            .filter(|h| h.fact.service.as_str() == service)
+            .map(|h| h.fact.ready)
             .fold(None, |sum: Option<u32>, n| {
                 Some(sum.unwrap_or_default().saturating_add(n))
             })
@@ -403,31 +407,25 @@ impl Inventory {
         self.webhooks
             .get(&kind)
             .into_iter()
-            .flatten()
-            .map(|(k, h)| (&*k.name, h.fact.as_ref()))
+            .flat_map(Table::iter)
+            .map(|h| (&*h.key.name, &h.fact))
     }
 
     /// A CustomResourceDefinition, by its full name (`plural.group`).
     #[must_use]
     pub fn crd(&self, name: &str) -> Option<&CrdFact> {
-        self.crds
-            .get(&ObjectKey::new("", name))
-            .map(|h| h.fact.as_ref())
+        self.crds.get("", name).map(|h| &h.fact)
     }
 
     /// An APIService, by its full name (`version.group`).
     #[must_use]
     pub fn api_service(&self, name: &str) -> Option<&ApiService> {
-        self.api_services
-            .get(&ObjectKey::new("", name))
-            .map(|h| h.fact.as_ref())
+        self.api_services.get("", name).map(|h| &h.fact)
     }
 
     /// SidecarSets, by name.
     pub fn sidecar_sets(&self) -> impl Iterator<Item = (&str, &SidecarSet)> {
-        self.sidecar_sets
-            .iter()
-            .map(|(k, h)| (&*k.name, h.fact.as_ref()))
+        self.sidecar_sets.iter().map(|h| (&*h.key.name, &h.fact))
     }
 
     /// Objects of the kind that a CRD (by full name) defines. `None`: not counted yet.
@@ -455,9 +453,9 @@ impl Inventory {
             Kind::ApiService => self.api_services.len(),
             Kind::SidecarSet => self.sidecar_sets.len(),
             Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => {
-                self.webhooks.get(&kind).map_or(0, BTreeMap::len)
+                self.webhooks.get(&kind).map_or(0, Table::len)
             }
-            k => self.workloads.get(&k).map_or(0, BTreeMap::len),
+            k => self.workloads.get(&k).map_or(0, Table::len),
         }
     }
 }
@@ -473,18 +471,14 @@ fn put<T: PartialEq>(table: &mut Table<T>, key: ObjectKey, fact: T, epoch: u32) 
     match table.get_mut(&key) {
         Some(held) => {
             held.epoch = epoch;
-            if *held.fact == fact {
+            if held.fact == fact {
                 return Change::None;
             }
-            held.fact = Arc::new(fact);
+            held.fact = fact;
             Change::Updated
         }
         None => {
-            let held = Held {
-                fact: Arc::new(fact),
-                epoch,
-            };
-            table.insert(key, held);
+            table.insert(key, fact, epoch);
             Change::New
         }
     }
@@ -493,8 +487,8 @@ fn put<T: PartialEq>(table: &mut Table<T>, key: ObjectKey, fact: T, epoch: u32) 
 fn older<T>(table: &Table<T>, epoch: u32) -> Vec<ObjectKey> {
     table
         .iter()
-        .filter(|(_, held)| held.epoch < epoch)
-        .map(|(key, _)| key.clone())
+        .filter(|held| held.epoch < epoch)
+        .map(|held| held.key.clone())
         .collect()
 }
 

@@ -9,16 +9,20 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use arcstr::ArcStr;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+/// A text that is shared but not interned: the name of an object.
+pub type Name = ArcStr;
 
 /// An interned string. Cloning is a reference count; equality is by text.
 #[derive(Clone, Eq)]
-pub struct Sym(Arc<str>);
+pub struct Sym(ArcStr);
 
 struct Table {
-    known: HashSet<Arc<str>>,
+    known: HashSet<ArcStr>,
     sweep_at: usize,
 }
 
@@ -29,22 +33,42 @@ static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
     })
 });
 
+impl Table {
+    /// Texts that only the table still holds belong to objects long gone.
+    fn sweep(&mut self) {
+        self.known
+            .retain(|text| ArcStr::strong_count(text) != Some(1));
+        self.sweep_at = (self.known.len() * 2).max(4096);
+    }
+}
+
+/// Forgets every text that nothing holds any more, and gives the space back.
+pub(crate) fn sweep() {
+    let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    table.sweep();
+    table.known.shrink_to_fit();
+}
+
 impl Sym {
     /// Interns `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = table.known.get(text) {
-            return Self(Arc::clone(known));
+            return Self(ArcStr::clone(known));
         }
         if table.known.len() >= table.sweep_at {
-            // Texts that only the table still holds belong to objects long gone.
-            table.known.retain(|text| Arc::strong_count(text) > 1);
-            table.sweep_at = (table.known.len() * 2).max(4096);
+            table.sweep();
         }
-        let text: Arc<str> = Arc::from(text);
-        table.known.insert(Arc::clone(&text));
+        let text = ArcStr::from(text);
+        table.known.insert(ArcStr::clone(&text));
         Self(text)
+    }
+
+    /// The text, to be shared further.
+    #[must_use]
+    pub fn text(&self) -> Name {
+        ArcStr::clone(&self.0)
     }
 
     /// The text.
@@ -56,7 +80,7 @@ impl Sym {
 
 impl PartialEq for Sym {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        ArcStr::ptr_eq(&self.0, &other.0) || self.0 == other.0
     }
 }
 
@@ -80,7 +104,7 @@ impl PartialOrd for Sym {
 
 impl Ord for Sym {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) {
+        if ArcStr::ptr_eq(&self.0, &other.0) {
             return std::cmp::Ordering::Equal;
         }
         self.0.cmp(&other.0)
@@ -90,7 +114,7 @@ impl Ord for Sym {
 impl std::hash::Hash for Sym {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         // As str does, so that `Borrow<str>` look-ups work.
-        self.0.hash(state);
+        self.0.as_str().hash(state);
     }
 }
 
@@ -168,7 +192,7 @@ mod tests {
     fn equal_texts_share_one_allocation() {
         let a = Sym::new("registry.example.com/agent:1");
         let b: Sym = serde_json::from_str("\"registry.example.com/agent:1\"").unwrap();
-        assert!(Arc::ptr_eq(&a.0, &b.0));
+        assert!(ArcStr::ptr_eq(&a.0, &b.0));
     }
 
     #[test]

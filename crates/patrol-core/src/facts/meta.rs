@@ -7,7 +7,7 @@ use patrol_api::time::Time;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::sym::Sym;
+use crate::sym::{Name, Sym};
 
 /// Where an object is: namespace (empty for cluster-scoped ones) and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -15,7 +15,7 @@ pub struct ObjectKey {
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: Sym,
     /// Name. Not interned (names do not repeat), but shared by the indexes that hold it.
-    pub name: Arc<str>,
+    pub name: Name,
 }
 
 impl ObjectKey {
@@ -144,9 +144,9 @@ pub struct Owner {
     pub uid: Uid,
 }
 
-/// Labels or annotations: sorted pairs of interned texts.
+/// Labels or annotations: sorted pairs of interned texts, shared by whoever has the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Labels(Box<[(Sym, Sym)]>);
+pub struct Labels(Arc<[(Sym, Sym)]>);
 
 impl Labels {
     /// Sorts and keeps the last value of a repeated key, as a JSON object would.
@@ -155,7 +155,7 @@ impl Labels {
         pairs.reverse();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs.dedup_by(|a, b| a.0 == b.0);
-        Self(pairs.into_boxed_slice())
+        Self(pairs.into())
     }
 
     /// From plain pairs.
@@ -208,7 +208,12 @@ impl Labels {
         if self.0.iter().all(|(k, v)| keep(k, v)) {
             return self;
         }
-        Self(self.0.into_iter().filter(|(k, v)| keep(k, v)).collect())
+        Self(self.0.iter().filter(|(k, v)| keep(k, v)).cloned().collect())
+    }
+
+    /// Puts another copy of the same pairs into the place of these.
+    pub(crate) fn replace(&mut self, same: impl FnOnce(Arc<[(Sym, Sym)]>) -> Arc<[(Sym, Sym)]>) {
+        self.0 = same(std::mem::take(&mut self.0));
     }
 }
 

@@ -16,7 +16,7 @@ pub struct PodFact {
     /// UID.
     pub uid: Uid,
     /// Controller owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// `spec.nodeName`.
     pub node: Option<Sym>,
     /// `creationTimestamp`.
@@ -29,7 +29,8 @@ pub struct PodFact {
     pub status: PodStatus,
     /// When the `Ready` condition last changed.
     pub ready_changed: Option<Time>,
-    /// When each container of `status.containers` entered its state, in the same order.
+    /// When each container of `status.containers` entered its state, in the same order; only
+    /// of those that are not up, and empty when all are.
     pub since: Box<[Option<Time>]>,
 }
 
@@ -41,14 +42,14 @@ pub struct PodShape {
     /// Annotations that some check reads.
     pub annotations: Labels,
     /// Init, regular and ephemeral containers, in that order.
-    pub containers: Box<[Container]>,
+    pub containers: Arc<[Container]>,
     /// `spec.hostNetwork`.
     pub host_network: bool,
     /// `spec.os.name` is `windows`, or the node selector says so.
     pub windows: bool,
     /// `spec.automountServiceAccountToken` is false.
     pub no_automount: bool,
-    /// Whether a volume projects a service account token.
+    /// Whether a volume projects a service account token although it is not mounted by default.
     pub token_projected: bool,
     /// A static pod's mirror: no webhook ever sees it.
     pub mirror: bool,
@@ -387,7 +388,8 @@ impl RawPodSpec {
             host_network: self.host_network == Some(true),
             windows: os_windows || selects_windows,
             no_automount: self.automount_service_account_token == Some(false),
-            token_projected: self.projects_token(),
+            token_projected: self.automount_service_account_token == Some(false)
+                && self.projects_token(),
         }
     }
 
@@ -462,6 +464,9 @@ impl RawContainerStatus {
                 || self.last_state.is_some_and(|s| s.terminated.is_some()),
             image_id: self.image_id.unwrap_or_default(),
         };
+        // No check asks when something began that is as it should be.
+        let ended_well = status.ready && matches!(status.state, ContainerState::Terminated { .. });
+        let since = since.filter(|_| !ended_well && !crate::rule::is_up(&status));
         (status, since)
     }
 }
@@ -489,7 +494,7 @@ impl RawPod {
         shape.mirror |= mirror;
         let fact = PodFact {
             uid: meta.uid,
-            owner: meta.owner.filter(|_| !mirror).map(Arc::unwrap_or_clone),
+            owner: meta.owner.filter(|_| !mirror),
             node: spec.node_name.filter(|n| !n.is_empty()),
             created: meta.created,
             deleting: meta.deleting,
@@ -541,7 +546,7 @@ impl RawPodStatus {
                 _ => {}
             }
         }
-        let (containers, since): (Vec<_>, Vec<_>) = [
+        let (containers, mut since): (Vec<_>, Vec<_>) = [
             self.init_container_statuses,
             self.container_statuses,
             self.ephemeral_container_statuses,
@@ -551,6 +556,9 @@ impl RawPodStatus {
         .flatten()
         .map(RawContainerStatus::fact)
         .unzip();
+        if since.iter().all(Option::is_none) {
+            since = vec![];
+        }
         let status = PodStatus {
             phase,
             ready,

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 
 use super::meta::{Labels, Meta, RawMeta};
 use super::pod::{PodShape, RawPodSpec};
 use crate::kind::Kind;
-use crate::selector::Selector;
 use crate::sym::Sym;
 
 /// A Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob or ReplicationController.
@@ -19,7 +17,7 @@ pub struct Workload {
     /// Metadata.
     pub meta: Meta,
     /// Pods wanted (`spec.replicas`, default 1; a DaemonSet's desired count; Jobs: 1).
-    pub replicas: i64,
+    pub replicas: i32,
     /// `spec.suspend` of Jobs and CronJobs.
     pub suspended: bool,
     /// A Job with condition Complete or Failed.
@@ -27,24 +25,22 @@ pub struct Workload {
     /// `status.observedGeneration`; `None` without a status.
     pub observed_generation: Option<i64>,
     /// Pods available, as the workload's own status counts them.
-    pub available: i64,
+    pub available: i32,
     /// Pods of the current revision.
-    pub updated: i64,
+    pub updated: i32,
     /// Whether the object carries a status at all (a manifest does not).
     pub has_status: bool,
     /// What pods it makes.
-    pub template: Option<Arc<Template>>,
-    /// `spec.selector`. Absent or invalid: `None`.
-    pub selector: Option<Arc<Selector>>,
+    pub template: Option<Template>,
 }
 
 /// A pod template.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Template {
     /// The pod it would make, before admission.
-    pub shape: PodShape,
+    pub shape: Arc<PodShape>,
     /// Where its pods may run.
-    pub scheduling: Scheduling,
+    pub scheduling: Arc<Scheduling>,
 }
 
 /// What decides where pods may run.
@@ -125,9 +121,8 @@ pub(crate) struct RawWorkload {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct RawSpec {
-    replicas: Option<i64>,
+    replicas: Option<i32>,
     suspend: Option<bool>,
-    selector: Option<serde_json::Value>,
     template: Option<RawTemplate>,
     job_template: Option<RawJobTemplate>,
 }
@@ -155,11 +150,11 @@ struct RawJobSpec {
 #[serde(rename_all = "camelCase", default)]
 struct RawStatus {
     observed_generation: Option<i64>,
-    available_replicas: Option<i64>,
-    updated_replicas: Option<i64>,
-    number_available: Option<i64>,
-    desired_number_scheduled: Option<i64>,
-    updated_number_scheduled: Option<i64>,
+    available_replicas: Option<i32>,
+    updated_replicas: Option<i32>,
+    number_available: Option<i32>,
+    desired_number_scheduled: Option<i32>,
+    updated_number_scheduled: Option<i32>,
     conditions: Option<Vec<super::pod::RawCondition>>,
 }
 
@@ -295,12 +290,12 @@ impl RawTemplate {
             })
             .collect();
         Template {
-            shape,
-            scheduling: Scheduling {
+            shape: Arc::new(shape),
+            scheduling: Arc::new(Scheduling {
                 node_selector: spec.node_selector.take().unwrap_or_default(),
                 affinity: Affinity { terms },
                 tolerations,
-            },
+            }),
         }
     }
 }
@@ -314,7 +309,11 @@ fn requirements(raw: Option<Vec<RawRequirement>>) -> Box<[NodeRequirement]> {
 
 impl RawWorkload {
     pub(crate) fn fact(self, kind: Kind) -> (super::ObjectKey, String, Workload) {
-        let (key, version, meta) = self.metadata.split();
+        let (key, version, mut meta) = self.metadata.split();
+        if kind == Kind::ReplicaSet {
+            // Its own name says it, and without it siblings have the same labels.
+            meta.labels = meta.labels.filtered(|key| key != "pod-template-hash");
+        }
         let spec = self.spec.unwrap_or_default();
         let has_status = self.status.is_some();
         let status = self.status.unwrap_or_default();
@@ -350,24 +349,9 @@ impl RawWorkload {
             }
             .unwrap_or_default(),
             has_status,
-            template: template.map(|t| Arc::new(t.fact())),
-            selector: selector(kind, spec.selector).map(Arc::new),
+            template: template.map(RawTemplate::fact),
             meta,
         };
         (key, version, workload)
     }
-}
-
-/// A ReplicationController's selector is a plain map; the others use a LabelSelector.
-fn selector(kind: Kind, raw: Option<serde_json::Value>) -> Option<Selector> {
-    let raw = raw?;
-    let parsed = if kind == Kind::ReplicationController {
-        LabelSelector {
-            match_labels: serde_json::from_value(raw).ok(),
-            match_expressions: None,
-        }
-    } else {
-        serde_json::from_value(raw).ok()?
-    };
-    Selector::compile(&parsed).ok()
 }

@@ -1,11 +1,12 @@
 //! Pods: a slab of small records whose template and status are shared.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use patrol_api::time::Time;
 
-use super::pool::Pool;
+use super::pool::Parts;
 use crate::facts::{ObjectKey, Owner, PodFact, PodShape, PodStatus, Uid};
 use crate::sym::Sym;
 
@@ -34,7 +35,7 @@ pub struct Pod {
     pub status: Arc<PodStatus>,
     /// When `Ready` last changed.
     pub ready_changed: Option<Time>,
-    /// When each container status entered its state.
+    /// When each container status entered its state; only of those that are not up.
     pub since: Box<[Option<Time>]>,
     epoch: u32,
 }
@@ -77,191 +78,223 @@ pub(super) struct Moved {
     pub node: Option<Sym>,
 }
 
+/// Ids of pods, sorted by something of the pods themselves: a list of numbers instead of a
+/// tree of names.
+type Sorted = BTreeMap<Sym, Vec<PodId>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     slab: Vec<Option<Pod>>,
     free: Vec<u32>,
-    by_key: BTreeMap<ObjectKey, PodId>,
+    /// By namespace, then name.
+    by_name: Sorted,
+    /// By namespace, then owner and name; only those with an owner.
+    by_owner: Sorted,
     by_node: BTreeMap<Sym, Vec<PodId>>,
     by_pin: BTreeMap<Sym, Vec<PodId>>,
-    by_owner: BTreeMap<(Sym, Arc<Owner>), Vec<PodId>>,
-    shapes: Pool<PodShape>,
-    statuses: Pool<PodStatus>,
-    owners: Pool<Owner>,
 }
 
 impl Pods {
     pub fn len(&self) -> usize {
-        self.by_key.len()
+        self.slab.len() - self.free.len()
     }
 
     pub fn get(&self, id: PodId) -> Option<&Pod> {
-        self.slab.get(id.0 as usize).and_then(Option::as_ref)
+        get(&self.slab, id)
     }
 
     pub fn find(&self, key: &ObjectKey) -> Option<&Pod> {
-        self.by_key.get(key).and_then(|id| self.get(*id))
+        self.get(self.id_of(key)?)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.by_key
+    fn id_of(&self, key: &ObjectKey) -> Option<PodId> {
+        let ids = self.by_name.get(&key.namespace)?;
+        let at = place(&self.slab, ids, |pod| pod.key.name.cmp(&key.name)).ok()?;
+        ids.get(at).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Pod> {
+        self.by_name
             .values()
-            .filter_map(|id| self.get(*id).map(|pod| (*id, pod)))
+            .flatten()
+            .filter_map(|id| self.get(*id))
     }
 
-    pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Pod> {
-        self.by_key
-            .range(ObjectKey::new(namespace, "")..)
-            .take_while(move |(k, _)| k.namespace.as_str() == namespace)
-            .filter_map(|(_, id)| self.get(*id))
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Pod> {
+        self.listed(&self.by_name, namespace)
     }
 
     pub fn on_node(&self, node: &str) -> impl Iterator<Item = &Pod> {
-        self.by_node
-            .get(node)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.get(*id))
+        self.listed(&self.by_node, node)
     }
 
     pub fn pinned_to(&self, node: &str) -> impl Iterator<Item = &Pod> {
-        self.by_pin
-            .get(node)
+        self.listed(&self.by_pin, node)
+    }
+
+    fn listed<'a>(
+        &'a self,
+        index: &'a BTreeMap<Sym, Vec<PodId>>,
+        key: &str,
+    ) -> impl Iterator<Item = &'a Pod> {
+        index
+            .get(key)
             .into_iter()
             .flatten()
             .filter_map(|id| self.get(*id))
     }
 
-    /// Owners with pods in `namespace` that are the given object, whatever their UID.
-    pub fn owners_named<'a>(
-        &'a self,
-        namespace: &'a Sym,
-        group: &'a str,
-        kind: &'a str,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'a [PodId]> {
-        let from = (
-            namespace.clone(),
-            Arc::new(Owner {
-                group: Sym::new(group),
-                kind: Sym::new(kind),
-                name: Sym::new(name),
-                uid: Uid::Absent,
-            }),
-        );
-        self.by_owner
-            .range(from..)
-            .take_while(move |((ns, o), _)| {
-                ns == namespace
-                    && o.group.as_str() == group
-                    && o.kind.as_str() == kind
-                    && o.name.as_str() == name
+    /// Pods in `namespace` whose owner is the given object, whatever its UID: by UID and
+    /// name.
+    pub fn owned_by(
+        &self,
+        namespace: &str,
+        group: &str,
+        kind: &str,
+        name: &str,
+    ) -> impl Iterator<Item = &Pod> {
+        let ids = self.by_owner.get(namespace).map_or(&[][..], |ids| ids);
+        let order = |id: &PodId| {
+            let owner = self.get(*id).and_then(|pod| pod.owner.as_deref());
+            owner.map_or(Ordering::Less, |o| {
+                (o.name.as_str(), o.kind.as_str(), o.group.as_str()).cmp(&(name, kind, group))
             })
-            .map(|(_, ids)| ids.as_slice())
+        };
+        let from = ids.partition_point(|id| order(id).is_lt());
+        ids.iter()
+            .skip(from)
+            .take_while(move |id| order(id).is_eq())
+            .filter_map(|id| self.get(*id))
     }
 
-    pub fn upsert(&mut self, key: ObjectKey, fact: PodFact, epoch: u32) -> Stored {
-        let owner = fact.owner.map(|o| self.owners.share(o));
+    pub fn upsert(
+        &mut self,
+        key: ObjectKey,
+        fact: PodFact,
+        epoch: u32,
+        parts: &mut Parts,
+    ) -> Stored {
         let mut pod = Pod {
             uid: fact.uid,
-            owner,
+            owner: fact.owner.map(|owner| parts.owner(owner)),
             node: fact.node,
             created: fact.created,
             deleting: fact.deleting,
-            shape: self.shapes.share(fact.shape),
-            status: self.statuses.share(fact.status),
+            shape: parts.shape(fact.shape),
+            status: parts.status(fact.status),
             ready_changed: fact.ready_changed,
             since: fact.since,
             epoch,
             key,
         };
-        if let Some(id) = self.by_key.get(&pod.key).copied()
-            && let Some(slot) = self.slab.get_mut(id.0 as usize)
-            && let Some(old) = slot.as_mut()
-        {
-            let same_place =
-                old.owner == pod.owner && old.node == pod.node && old.pin() == pod.pin();
-            let changed = !(same_place && same_content(old, &pod));
-            std::mem::swap(old, &mut pod);
-            let moved = (!same_place).then(|| Moved {
-                owner: pod.owner.clone(),
-                node: pod.node.clone(),
-            });
-            if moved.is_some() {
-                self.unindex(id, &pod);
-                self.index(id);
-            }
+        let known = self
+            .id_of(&pod.key)
+            .and_then(|id| Some((id, self.get(id)?)));
+        let Some((id, old)) = known else {
             return Stored {
-                id,
-                changed,
-                before: moved,
-                old: changed.then_some(pod),
+                id: self.insert(pod),
+                changed: true,
+                before: None,
+                old: None,
             };
+        };
+        let same_place = old.owner == pod.owner && old.node == pod.node && old.pin() == pod.pin();
+        let changed = !(same_place && same_content(old, &pod));
+        let before = (!same_place).then(|| Moved {
+            owner: old.owner.clone(),
+            node: old.node.clone(),
+        });
+        if !same_place {
+            self.unindex(id);
         }
-        let id = self.insert(pod);
+        if let Some(Some(old)) = self.slab.get_mut(id.at()) {
+            std::mem::swap(old, &mut pod);
+        }
+        if !same_place {
+            self.index(id);
+        }
         Stored {
             id,
-            changed: true,
-            before: None,
-            old: None,
+            changed,
+            before,
+            old: changed.then_some(pod),
         }
     }
 
     pub fn remove(&mut self, key: &ObjectKey) -> Option<Pod> {
-        let id = self.by_key.remove(key)?;
-        let pod = self.slab.get_mut(id.0 as usize)?.take()?;
+        let id = self.id_of(key)?;
+        self.unindex(id);
+        let Self { slab, by_name, .. } = self;
+        remove_sorted(slab, by_name, &key.namespace, |pod| {
+            pod.key.name.cmp(&key.name)
+        });
+        let pod = self.slab.get_mut(id.at())?.take()?;
         self.free.push(id.0);
-        self.unindex(id, &pod);
         Some(pod)
     }
 
     pub fn older_than(&self, epoch: u32) -> Vec<ObjectKey> {
         self.iter()
-            .filter(|(_, pod)| pod.epoch < epoch)
-            .map(|(_, pod)| pod.key.clone())
+            .filter(|pod| pod.epoch < epoch)
+            .map(|pod| pod.key.clone())
             .collect()
     }
 
-    pub fn distinct_shapes(&self) -> usize {
-        self.shapes.len()
+    /// Gives back what growing took in advance.
+    pub fn shrink(&mut self) {
+        self.slab.shrink_to_fit();
+        let Self {
+            by_name,
+            by_owner,
+            by_node,
+            by_pin,
+            ..
+        } = self;
+        for index in [by_name, by_owner, by_node, by_pin] {
+            index.values_mut().for_each(Vec::shrink_to_fit);
+        }
     }
 
     fn insert(&mut self, pod: Pod) -> PodId {
-        let key = pod.key.clone();
         let id = match self.free.pop() {
-            Some(place) => {
-                if let Some(slot) = self.slab.get_mut(place as usize) {
-                    *slot = Some(pod);
-                }
-                PodId(place)
-            }
+            Some(place) => PodId(place),
             None => {
-                self.slab.push(Some(pod));
+                self.slab.push(None);
                 PodId(u32::try_from(self.slab.len() - 1).unwrap_or(u32::MAX))
             }
         };
-        self.by_key.insert(key, id);
+        let ids = self.by_name.entry(pod.key.namespace.clone()).or_default();
+        let at = place(&self.slab, ids, |other| other.key.name.cmp(&pod.key.name));
+        ids.insert(at.unwrap_or_else(|at| at), id);
+        if let Some(slot) = self.slab.get_mut(id.at()) {
+            *slot = Some(pod);
+        }
         self.index(id);
         id
     }
 
     fn index(&mut self, id: PodId) {
-        let Some(pod) = self.get(id) else { return };
-        let node = pod.node.clone();
-        let pin = pod.pin().cloned();
-        let owner = pod.owner.clone().map(|o| (pod.key.namespace.clone(), o));
-        if let Some(pin) = pin {
-            self.by_pin.entry(pin).or_default().push(id);
+        let Some(pod) = get(&self.slab, id) else {
+            return;
+        };
+        if let Some(pin) = pod.pin() {
+            self.by_pin.entry(pin.clone()).or_default().push(id);
         }
-        if let Some(node) = node {
-            self.by_node.entry(node).or_default().push(id);
+        if let Some(node) = &pod.node {
+            self.by_node.entry(node.clone()).or_default().push(id);
         }
-        if let Some(owner) = owner {
-            self.by_owner.entry(owner).or_default().push(id);
+        if let Some(owner) = &pod.owner {
+            let ids = self.by_owner.entry(pod.key.namespace.clone()).or_default();
+            let at = place(&self.slab, ids, |other| by_owner(other, owner, pod));
+            ids.insert(at.unwrap_or_else(|at| at), id);
         }
     }
 
-    fn unindex(&mut self, id: PodId, pod: &Pod) {
+    /// Takes a pod out of every index but that of names, while it is still stored.
+    fn unindex(&mut self, id: PodId) {
+        let Some(pod) = get(&self.slab, id) else {
+            return;
+        };
         if let Some(node) = &pod.node {
             drop_id(&mut self.by_node, node, id);
         }
@@ -269,13 +302,61 @@ impl Pods {
             drop_id(&mut self.by_pin, pin, id);
         }
         if let Some(owner) = &pod.owner {
-            let place = (pod.key.namespace.clone(), Arc::clone(owner));
-            drop_id(&mut self.by_owner, &place, id);
+            let order = |other: &Pod| by_owner(other, owner, pod);
+            remove_sorted(&self.slab, &mut self.by_owner, &pod.key.namespace, order);
         }
     }
 }
 
-fn drop_id<K: Ord>(index: &mut BTreeMap<K, Vec<PodId>>, key: &K, id: PodId) {
+impl PodId {
+    const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+fn get(slab: &[Option<Pod>], id: PodId) -> Option<&Pod> {
+    slab.get(id.at()).and_then(Option::as_ref)
+}
+
+/// Where a pod is, or would be, in a sorted list.
+fn place(
+    slab: &[Option<Pod>],
+    ids: &[PodId],
+    order: impl Fn(&Pod) -> Ordering,
+) -> Result<usize, usize> {
+    ids.binary_search_by(|id| get(slab, *id).map_or(Ordering::Less, &order))
+}
+
+/// How `other` stands to a pod with this owner, in the order of owners.
+fn by_owner(other: &Pod, owner: &Owner, pod: &Pod) -> Ordering {
+    other.owner.as_deref().map_or(Ordering::Less, |o| {
+        (&o.name, &o.kind, &o.group, &o.uid, &other.key.name).cmp(&(
+            &owner.name,
+            &owner.kind,
+            &owner.group,
+            &owner.uid,
+            &pod.key.name,
+        ))
+    })
+}
+
+fn remove_sorted(
+    slab: &[Option<Pod>],
+    index: &mut Sorted,
+    namespace: &Sym,
+    order: impl Fn(&Pod) -> Ordering,
+) {
+    if let Some(ids) = index.get_mut(namespace) {
+        if let Ok(at) = place(slab, ids, order) {
+            ids.remove(at);
+        }
+        if ids.is_empty() {
+            index.remove(namespace);
+        }
+    }
+}
+
+fn drop_id(index: &mut BTreeMap<Sym, Vec<PodId>>, key: &Sym, id: PodId) {
     if let Some(ids) = index.get_mut(key) {
         ids.retain(|other| *other != id);
         if ids.is_empty() {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::pods::{Pod, PodId};
-use super::{Held, Inventory, Touched};
+use super::table::Held;
+use super::{Inventory, Touched};
 use crate::facts::{ObjectKey, Owner, PodFact, PodShape, Workload};
 use crate::kind::Kind;
 use crate::sym::Sym;
@@ -42,11 +43,11 @@ impl Inventory {
 
     /// All pods, by key.
     pub fn pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().map(|(_, pod)| pod)
+        self.pods.iter()
     }
 
     /// The pods of a namespace, by name.
-    pub fn pods_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Pod> {
+    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Pod> {
         self.pods.in_namespace(namespace)
     }
 
@@ -63,7 +64,7 @@ impl Inventory {
     /// Distinct pod shapes held, for the memory figures.
     #[must_use]
     pub fn distinct_shapes(&self) -> usize {
-        self.pods.distinct_shapes()
+        self.parts.distinct_shapes()
     }
 
     /// The top owner of a workload: follows controller references while they lead to an
@@ -139,7 +140,7 @@ impl Inventory {
         let kind = Kind::find(&owner.group, &owner.kind)?;
         let key = ObjectKey {
             namespace: namespace.clone(),
-            name: owner.name.as_str().into(),
+            name: owner.name.text(),
         };
         let parent = self.workload(kind, &key)?;
         // A namesake that replaced the real owner is not the owner.
@@ -172,13 +173,11 @@ impl Inventory {
     /// nothing here owns.
     pub fn roots(&self) -> impl Iterator<Item = RootKey> + '_ {
         let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
-            let tops = table.keys().filter(|key| self.is_top(*kind, key));
-            tops.map(|key| RootKey {
-                kind: *kind,
-                key: key.clone(),
-            })
+            table
+                .iter()
+                .filter_map(move |held| self.as_root(*kind, held))
         });
-        let pods = self.pods.iter().filter_map(move |(_, pod)| {
+        let pods = self.pods.iter().filter_map(move |pod| {
             let owner = pod.owner.as_ref();
             let is_root = owner.is_none_or(|o| self.resolve(&pod.key.namespace, o).is_none());
             is_root.then(|| RootKey {
@@ -189,17 +188,20 @@ impl Inventory {
         workloads.chain(pods)
     }
 
+    fn as_root(&self, kind: Kind, held: &Held<Workload>) -> Option<RootKey> {
+        let is_root = held.fact.meta.owner.is_none() || self.is_top(kind, &held.key);
+        is_root.then(|| RootKey {
+            kind,
+            key: held.key.clone(),
+        })
+    }
+
     /// The roots in a namespace.
     pub fn roots_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = RootKey> + 'a {
         let workloads = self.workloads.iter().flat_map(move |(kind, table)| {
             table
-                .range(ObjectKey::new(namespace, "")..)
-                .take_while(move |(key, _)| key.namespace.as_str() == namespace)
-                .filter(|(key, _)| self.is_top(*kind, key))
-                .map(|(key, _)| RootKey {
-                    kind: *kind,
-                    key: key.clone(),
-                })
+                .in_namespace(namespace)
+                .filter_map(move |held| self.as_root(*kind, held))
         });
         let pods = self.pods_in(namespace).filter_map(move |pod| {
             let root = self.root_for(pod);
@@ -232,24 +234,19 @@ impl Inventory {
             return;
         }
         let info = kind.info();
-        let uid = self.workload(kind, key).map(|w| w.meta.uid.clone());
-        for ids in self
+        let uid = self.workload(kind, key).map(|w| &w.meta.uid);
+        let owned = self
             .pods
-            .owners_named(&key.namespace, info.group, info.kind, &key.name)
-        {
-            out.extend(ids.iter().filter_map(|id| self.pods.get(*id)).filter(|p| {
-                let owner_uid = p.owner.as_ref().map(|o| &o.uid);
-                match (owner_uid, &uid) {
-                    (Some(a), Some(b)) if a.is_present() && b.is_present() => a == b,
-                    _ => true,
-                }
-            }));
-        }
-        let place = (kind, key.clone());
-        for (child_kind, child) in self.children.get(&place).into_iter().flatten() {
+            .owned_by(&key.namespace, info.group, info.kind, &key.name)
+            .filter(|p| match (p.owner.as_ref().map(|o| &o.uid), uid) {
+                (Some(a), Some(b)) if a.is_present() && b.is_present() => a == b,
+                _ => true,
+            });
+        out.extend(owned);
+        for (child_kind, child) in self.children.of(kind, key) {
             // Not those that name it and stand for themselves.
-            if !self.is_top(*child_kind, child) {
-                self.collect_pods(*child_kind, child, depth + 1, out);
+            if !self.is_top(child_kind, &child) {
+                self.collect_pods(child_kind, &child, depth + 1, out);
             }
         }
     }
@@ -259,13 +256,13 @@ impl Inventory {
     pub fn template_of(&self, root: &RootKey) -> Option<&PodShape> {
         self.workload(root.kind, &root.key)
             .and_then(|w| w.template.as_ref())
-            .map(|t| &t.shape)
+            .map(|t| &*t.shape)
     }
 
     // ------------------------------------------------------------ updates
 
     pub(super) fn upsert_pod(&mut self, key: ObjectKey, fact: PodFact, epoch: u32) -> Vec<Touched> {
-        let stored = self.pods.upsert(key, fact, epoch);
+        let stored = self.pods.upsert(key, fact, epoch, &mut self.parts);
         if !stored.changed {
             return vec![];
         }
@@ -325,50 +322,39 @@ impl Inventory {
     pub(super) fn upsert_workload(
         &mut self,
         kind: Kind,
-        key: ObjectKey,
+        mut key: ObjectKey,
         mut workload: Workload,
         epoch: u32,
     ) -> Vec<Touched> {
-        if let Some(template) = workload.template.take() {
-            let template = Arc::unwrap_or_clone(template);
-            workload.template = Some(self.templates.share(template));
-        }
-        let before = self.workload(kind, &key).cloned();
-        if before.as_ref() == Some(&workload) {
-            if let Some(held) = self.workloads.get_mut(&kind).and_then(|t| t.get_mut(&key)) {
-                held.epoch = epoch;
-            }
+        workload.template = workload.template.take().map(|t| self.parts.template(t));
+        self.parts.meta(&mut workload.meta);
+        // What it owns names it.
+        key.name = Sym::new(&key.name).text();
+        let table = self.workloads.entry(kind).or_default();
+        let held = table.get_mut(&key);
+        if let Some(held) = held
+            && held.fact == workload
+        {
+            held.epoch = epoch;
             return vec![];
         }
+        let before = self.workload(kind, &key).map(|w| w.meta.owner.clone());
         let mut touched = vec![];
         if before.is_some() {
             touched.push(Touched::Root(self.root_of(kind, &key)));
         }
-        let owner_before = before.as_ref().and_then(|w| w.meta.owner.clone());
         // Whose line of owners becomes another: all below may have another root.
-        let moved = before.is_none() || owner_before != workload.meta.owner;
-        if let Some(owner) = owner_before {
+        let moved = before.as_ref() != Some(&workload.meta.owner);
+        if let Some(owner) = before.flatten() {
             self.unlink(&key, kind, &owner);
         }
-        if let Some(parent) = workload
-            .meta
-            .owner
-            .as_ref()
-            .and_then(|o| parent_place(&key, o))
-        {
-            self.children
-                .entry(parent)
-                .or_default()
-                .insert((kind, key.clone()));
+        if let Some((parent, name)) = workload.meta.owner.as_deref().and_then(parent) {
+            self.children.link((parent, name), (kind, &key));
         }
-        let held = Held {
-            fact: Arc::new(workload),
-            epoch,
-        };
         self.workloads
             .entry(kind)
             .or_default()
-            .insert(key.clone(), held);
+            .insert(key.clone(), workload, epoch);
         let root = self.root_of(kind, &key);
         // Until now the children's roots were the children themselves.
         touched.extend(self.orphans_of(kind, &key));
@@ -381,11 +367,12 @@ impl Inventory {
     }
 
     pub(super) fn delete_workload(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
-        let Some(held) = self.workload(kind, key).cloned() else {
+        let Some(held) = self.workload(kind, key) else {
             return vec![];
         };
+        let owner = held.meta.owner.clone();
         let mut touched = vec![Touched::Root(self.root_of(kind, key))];
-        if let Some(owner) = &held.meta.owner {
+        if let Some(owner) = &owner {
             self.unlink(key, kind, owner);
         }
         if let Some(table) = self.workloads.get_mut(&kind) {
@@ -405,9 +392,7 @@ impl Inventory {
         let info = kind.info();
         let pods = self
             .pods
-            .owners_named(&key.namespace, info.group, info.kind, &key.name)
-            .flatten()
-            .filter_map(|id| self.pods.get(*id))
+            .owned_by(&key.namespace, info.group, info.kind, &key.name)
             .map(|pod| {
                 Touched::Root(RootKey {
                     kind: Kind::Pod,
@@ -416,45 +401,27 @@ impl Inventory {
             });
         let children = self
             .children
-            .get(&(kind, key.clone()))
-            .into_iter()
-            .flatten()
-            .map(|(kind, key)| {
-                Touched::Root(RootKey {
-                    kind: *kind,
-                    key: key.clone(),
-                })
-            });
+            .of(kind, key)
+            .map(|(kind, key)| Touched::Root(RootKey { kind, key }));
         pods.chain(children).collect()
     }
 
     /// Workloads further down, each as the root that it was or becomes.
     fn touch_below(&self, kind: Kind, key: &ObjectKey, depth: usize, out: &mut Vec<Touched>) {
-        for (child_kind, child) in self
-            .children
-            .get(&(kind, key.clone()))
-            .into_iter()
-            .flatten()
-        {
+        for (child_kind, child) in self.children.of(kind, key) {
             out.push(Touched::Root(RootKey {
-                kind: *child_kind,
+                kind: child_kind,
                 key: child.clone(),
             }));
             if depth < DEPTH {
-                self.touch_below(*child_kind, child, depth + 1, out);
+                self.touch_below(child_kind, &child, depth + 1, out);
             }
         }
     }
 
     fn unlink(&mut self, key: &ObjectKey, kind: Kind, owner: &Owner) {
-        let Some(parent) = parent_place(key, owner) else {
-            return;
-        };
-        if let Some(children) = self.children.get_mut(&parent) {
-            children.remove(&(kind, key.clone()));
-            if children.is_empty() {
-                self.children.remove(&parent);
-            }
+        if let Some(parent) = parent(owner) {
+            self.children.unlink(parent, (kind, key));
         }
     }
 
@@ -470,15 +437,8 @@ impl Inventory {
     }
 }
 
-fn parent_place(key: &ObjectKey, owner: &Owner) -> Option<(Kind, ObjectKey)> {
-    let kind = Kind::find(&owner.group, &owner.kind)?;
-    Some((
-        kind,
-        ObjectKey {
-            namespace: key.namespace.clone(),
-            name: owner.name.as_str().into(),
-        },
-    ))
+fn parent(owner: &Owner) -> Option<(Kind, &Sym)> {
+    Some((Kind::find(&owner.group, &owner.kind)?, &owner.name))
 }
 
 /// A DaemonSet can change what every node lacks; any workload can be a component.

@@ -13,7 +13,7 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{Rulebook, compile};
 use patrol_core::sym::Sym;
 
-use super::pods;
+use super::pods as objects;
 use crate::Failure;
 
 const NOW: i64 = 1_795_600_000;
@@ -44,20 +44,17 @@ pub fn run(sizes: &[usize]) -> Result<(), Failure> {
 
 /// Measures one size.
 pub fn measure(count: usize) -> Result<(), Failure> {
-    let mut inventory = Inventory::new();
-    for kind in Kind::ALL {
+    let before = resident()?;
+    let (mut inventory, first) = filled(count)?;
+    let after = resident()?;
+    for kind in [Kind::Pod, Kind::ReplicaSet, Kind::Deployment] {
         inventory.relist_started(kind);
     }
-    let before = resident()?;
-    let first = fill(&mut inventory, count)?;
-    for kind in Kind::ALL {
+    owners(&mut inventory, count)?;
+    pods(&mut inventory, count)?;
+    for kind in [Kind::Pod, Kind::ReplicaSet, Kind::Deployment] {
         inventory.relist_finished(kind);
-        inventory.sight_mut(kind).heard(Time::from_unix(NOW));
     }
-    let after = resident()?;
-    inventory.relist_started(Kind::Pod);
-    fill(&mut inventory, count)?;
-    inventory.relist_finished(Kind::Pod);
     let relisted = resident()?;
     let judged = judge(&inventory)?;
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
@@ -74,32 +71,57 @@ pub fn measure(count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-struct Filled {
+/// An inventory that has seen a whole cluster of `count` pods.
+pub fn filled(count: usize) -> Result<(Inventory, Filled), Failure> {
+    let mut inventory = Inventory::new();
+    for kind in Kind::ALL {
+        inventory.relist_started(kind);
+    }
+    let mut json = String::with_capacity(16_384);
+    for n in 0..objects::NAMESPACES {
+        objects::write_namespace(&mut json, n);
+        inventory.upsert(decode(Kind::Namespace, json.as_bytes())?);
+    }
+    for n in 0..objects::nodes(count) {
+        objects::write_node(&mut json, n);
+        inventory.upsert(decode(Kind::Node, json.as_bytes())?);
+    }
+    owners(&mut inventory, count)?;
+    let first = pods(&mut inventory, count)?;
+    for kind in Kind::ALL {
+        inventory.relist_finished(kind);
+        inventory.sight_mut(kind).heard(Time::from_unix(NOW));
+    }
+    Ok((inventory, first))
+}
+
+/// How much JSON the pods were, and what they took.
+#[derive(Default)]
+pub struct Filled {
     bytes: usize,
     decode: std::time::Duration,
     total: std::time::Duration,
 }
 
-fn fill(inventory: &mut Inventory, count: usize) -> Result<Filled, Failure> {
+/// Every ReplicaSet and Deployment.
+fn owners(inventory: &mut Inventory, count: usize) -> Result<(), Failure> {
     let mut json = String::with_capacity(16_384);
-    let mut filled = Filled {
-        bytes: 0,
-        decode: std::time::Duration::ZERO,
-        total: std::time::Duration::ZERO,
-    };
-    for w in 0..count.div_ceil(pods::PER_WORKLOAD) {
-        let (ns, rs) = (pods::namespace(w), pods::replica_set(w));
-        let owner = format!(
-            r#"{{"metadata":{{"name":"{rs}","namespace":"{ns}","ownerReferences":[{{"apiVersion":"apps/v1","kind":"Deployment","name":"web-{w:05}","uid":"","controller":true}}]}},"spec":{{"replicas":3}}}}"#
-        );
-        inventory.upsert(decode(Kind::ReplicaSet, owner.as_bytes())?);
-        let top = format!(
-            r#"{{"metadata":{{"name":"web-{w:05}","namespace":"{ns}"}},"spec":{{"replicas":3}}}}"#
-        );
-        inventory.upsert(decode(Kind::Deployment, top.as_bytes())?);
+    for w in 0..count.div_ceil(objects::PER_WORKLOAD) {
+        objects::write_replica_set(&mut json, w);
+        inventory.upsert(decode(Kind::ReplicaSet, json.as_bytes())?);
+        objects::write_deployment(&mut json, w);
+        inventory.upsert(decode(Kind::Deployment, json.as_bytes())?);
     }
+    Ok(())
+}
+
+/// Every pod, timed.
+fn pods(inventory: &mut Inventory, count: usize) -> Result<Filled, Failure> {
+    let mut json = String::with_capacity(16_384);
+    let nodes = objects::nodes(count);
+    let mut filled = Filled::default();
     for i in 0..count {
-        pods::write(&mut json, i);
+        objects::write(&mut json, i, nodes);
         filled.bytes += json.len();
         let start = Instant::now();
         let seen: Observed = decode(Kind::Pod, json.as_bytes())?;
