@@ -180,7 +180,7 @@ fn judge_image(sidecar: &SidecarRule, case: &Case<'_>, container: &Container) ->
 /// The digest of `imageID` (`docker-pullable://repo@sha256:...`, `repo@sha256:...`). A bare
 /// one is the image's configuration and compares with nothing.
 fn running_digest<'a>(pod: &'a Pod, container: &Container) -> Option<&'a str> {
-    let (_, status) = pod.status.container(&container.name)?;
+    let status = pod.status.container(&container.name)?;
     status.image_id.split_once('@').map(|(_, digest)| digest)
 }
 

@@ -108,16 +108,13 @@ fn availability(
     if view.origin == Origin::Files && !workload.has_status {
         return State::NotJudged;
     }
-    let current = workload
-        .observed_generation
-        .is_some_and(|seen| seen >= workload.meta.generation);
-    if i64::from(workload.available) >= target.min_available && current {
+    if i64::from(workload.available) >= target.min_available && workload.current {
         return State::Up;
     }
     if let Some(due) = settling(view, rule, target.kind, key, workload) {
         return State::Unclear("grace", Some(due));
     }
-    if workload.has_status && !current {
+    if workload.has_status && !workload.current {
         // The status speaks of an older generation: the controller has not caught up.
         return State::Unclear("rollout", None);
     }

@@ -263,7 +263,7 @@ fn rollout_due(view: &View<'_>, controller: &Controller<'_>) -> Option<Time> {
     if let Some(due) = ahead(view, daemon.meta.created, ROLLOUT) {
         return Some(due);
     }
-    let stale = daemon.has_status && daemon.observed_generation != Some(daemon.meta.generation);
+    let stale = daemon.has_status && !daemon.current;
     // Pods of an older revision still run.
     if !stale && daemon.updated >= daemon.available {
         return None;

@@ -110,7 +110,7 @@ fn judge_pod(view: &View<'_>, sidecar: &SidecarRule, container: &Container, pod:
         let note = "the application has ended and the sidecar keeps the pod alive";
         return Seen::Pass(Some(("application-ended", note.to_owned())));
     }
-    let Some((place, status)) = pod.status.container(&container.name) else {
+    let Some(status) = pod.status.container(&container.name) else {
         return Seen::Unknown("status-missing", None);
     };
     if is_up(status) {
@@ -121,7 +121,7 @@ fn judge_pod(view: &View<'_>, sidecar: &SidecarRule, container: &Container, pod:
     if container.sidecar_env {
         return Seen::Unknown("readiness-unreported", None);
     }
-    let (since, ran_before) = not_ready_since(pod, place, status);
+    let (since, ran_before) = not_ready_since(pod, status);
     let grace: Span = if ran_before {
         sidecar.restart_grace
     } else {
@@ -144,14 +144,14 @@ fn has_application_ended(shape: &PodShape, sidecar: &Container, pod: &Pod) -> bo
         && others.all(|c| {
             pod.status
                 .container(&c.name)
-                .is_some_and(|(_, s)| matches!(s.state, ContainerState::Terminated { .. }))
+                .is_some_and(|s| matches!(s.state, ContainerState::Terminated { .. }))
         })
 }
 
 /// Since when it has not been ready, as far as the pod tells, and whether it ran before.
 /// The latest of the times that bound it counts: a false alarm costs more than a grace.
-fn not_ready_since(pod: &Pod, place: usize, status: &ContainerStatus) -> (Option<Time>, bool) {
-    let entered = pod.since.get(place).copied().flatten();
+fn not_ready_since(pod: &Pod, status: &ContainerStatus) -> (Option<Time>, bool) {
+    let entered = status.since;
     let fell = pod
         .ready_changed
         .filter(|_| pod.status.ready == Some(false));

@@ -65,6 +65,12 @@ impl Sym {
         Self(text)
     }
 
+    /// A text that hardly anything else carries: not interned, and otherwise the same.
+    #[must_use]
+    pub fn unshared(text: &str) -> Self {
+        Self(ArcStr::from(text))
+    }
+
     /// The text, to be shared further.
     #[must_use]
     pub fn text(&self) -> Name {

@@ -256,6 +256,17 @@ fn is_read_annotation(key: &str) -> bool {
         || key.contains("sidecar")
 }
 
+/// Labels whose value is one object's own: most are dropped again, as they can be told from
+/// names.
+const OWN: [&str; 6] = [
+    "pod-template-hash",
+    "statefulset.kubernetes.io/pod-name",
+    "job-name",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "batch.kubernetes.io/controller-uid",
+];
+
 struct Pairs(fn(&str) -> bool);
 
 impl<'de> Visitor<'de> for Pairs {
@@ -280,7 +291,10 @@ impl<'de> Visitor<'de> for Pairs {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
         let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or(8));
         while let Some(key) = map.next_key::<Sym>()? {
-            if (self.0)(&key) {
+            if OWN.contains(&key.as_str()) {
+                let value = map.next_value::<Option<String>>()?;
+                pairs.push((key, Sym::unshared(&value.unwrap_or_default())));
+            } else if (self.0)(&key) {
                 pairs.push((key, map.next_value::<Option<Sym>>()?.unwrap_or_default()));
             } else {
                 map.next_value::<serde::de::IgnoredAny>()?;
@@ -305,8 +319,6 @@ pub struct Meta {
     pub created: Option<Time>,
     /// Whether `deletionTimestamp` is set.
     pub deleting: bool,
-    /// `metadata.generation`.
-    pub generation: i64,
 }
 
 #[derive(Deserialize, Default)]
@@ -366,7 +378,6 @@ impl RawMeta {
             owner,
             created: self.creation_timestamp,
             deleting: self.deletion_timestamp.is_some(),
-            generation: self.generation.unwrap_or_default(),
         };
         (key, self.resource_version.unwrap_or_default(), meta)
     }

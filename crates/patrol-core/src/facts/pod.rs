@@ -25,13 +25,10 @@ pub struct PodFact {
     pub deleting: bool,
     /// What its template gave it.
     pub shape: PodShape,
-    /// Phase and containers' states, without the times that differ from pod to pod.
+    /// Phase and containers' states.
     pub status: PodStatus,
     /// When the `Ready` condition last changed.
     pub ready_changed: Option<Time>,
-    /// When each container of `status.containers` entered its state, in the same order; only
-    /// of those that are not up, and empty when all are.
-    pub since: Box<[Option<Time>]>,
 }
 
 /// The part of a pod that comes from its template: equal for all its siblings.
@@ -137,6 +134,9 @@ pub struct ContainerStatus {
     pub restarted: bool,
     /// `imageID`: the digest that really runs.
     pub image_id: Sym,
+    /// When it entered its state, of a container that is not as it should be: no check asks
+    /// it of others, and without it siblings have the same status.
+    pub since: Option<Time>,
 }
 
 /// What a container is doing.
@@ -190,13 +190,10 @@ impl PodShape {
 }
 
 impl PodStatus {
-    /// The status of a container, and its place for `since`.
+    /// The status of a container.
     #[must_use]
-    pub fn container(&self, name: &str) -> Option<(usize, &ContainerStatus)> {
-        self.containers
-            .iter()
-            .enumerate()
-            .find(|(_, c)| c.name.as_str() == name)
+    pub fn container(&self, name: &str) -> Option<&ContainerStatus> {
+        self.containers.iter().find(|c| c.name.as_str() == name)
     }
 }
 
@@ -426,7 +423,7 @@ impl RawContainer {
 }
 
 impl RawContainerStatus {
-    fn fact(self) -> (ContainerStatus, Option<Time>) {
+    fn fact(self) -> ContainerStatus {
         let mut since = None;
         let state = match self.state {
             Some(RawState {
@@ -455,7 +452,7 @@ impl RawContainerStatus {
             }) => ContainerState::Waiting(waiting.reason.unwrap_or_default()),
             _ => ContainerState::Unknown,
         };
-        let status = ContainerStatus {
+        let mut status = ContainerStatus {
             name: self.name.unwrap_or_default(),
             ready: self.ready == Some(true),
             started: self.started,
@@ -463,11 +460,11 @@ impl RawContainerStatus {
             restarted: self.restart_count.unwrap_or_default() > 0
                 || self.last_state.is_some_and(|s| s.terminated.is_some()),
             image_id: self.image_id.unwrap_or_default(),
+            since: None,
         };
-        // No check asks when something began that is as it should be.
         let ended_well = status.ready && matches!(status.state, ContainerState::Terminated { .. });
-        let since = since.filter(|_| !ended_well && !crate::rule::is_up(&status));
-        (status, since)
+        status.since = since.filter(|_| !ended_well && !crate::rule::is_up(&status));
+        status
     }
 }
 
@@ -475,7 +472,7 @@ impl RawPod {
     pub(crate) fn fact(self) -> (super::ObjectKey, String, PodFact) {
         let (key, version, meta) = self.metadata.split();
         let spec = self.spec.unwrap_or_default();
-        let (mut status, ready_changed, since) = self.status.unwrap_or_default().fact();
+        let (mut status, ready_changed) = self.status.unwrap_or_default().fact();
         let bound = spec.node_name.as_ref().is_some_and(|n| !n.is_empty());
         if !bound && let Some(pin) = spec.affinity.as_ref().and_then(RawAffinity::pinned_node) {
             status.unscheduled.get_or_insert_default().pin = Some(pin);
@@ -501,14 +498,13 @@ impl RawPod {
             shape,
             status,
             ready_changed,
-            since,
         };
         (key, version, fact)
     }
 }
 
 impl RawPodStatus {
-    fn fact(self) -> (PodStatus, Option<Time>, Box<[Option<Time>]>) {
+    fn fact(self) -> (PodStatus, Option<Time>) {
         let phase = match self.phase.as_deref() {
             Some("Pending") => PodPhase::Pending,
             Some("Running") => PodPhase::Running,
@@ -546,7 +542,7 @@ impl RawPodStatus {
                 _ => {}
             }
         }
-        let (containers, mut since): (Vec<_>, Vec<_>) = [
+        let mut containers: Box<[ContainerStatus]> = [
             self.init_container_statuses,
             self.container_statuses,
             self.ephemeral_container_statuses,
@@ -555,16 +551,17 @@ impl RawPodStatus {
         .flatten()
         .flatten()
         .map(RawContainerStatus::fact)
-        .unzip();
-        if since.iter().all(Option::is_none) {
-            since = vec![];
+        .collect();
+        if !is_live(false, phase) {
+            // Of a pod that is done no check asks anything.
+            containers.iter_mut().for_each(|c| c.since = None);
         }
         let status = PodStatus {
             phase,
             ready,
             unscheduled,
-            containers: containers.into(),
+            containers,
         };
-        (status, ready_changed, since.into())
+        (status, ready_changed)
     }
 }

@@ -22,8 +22,8 @@ pub struct Workload {
     pub suspended: bool,
     /// A Job with condition Complete or Failed.
     pub finished: bool,
-    /// `status.observedGeneration`; `None` without a status.
-    pub observed_generation: Option<i64>,
+    /// Whether the status speaks of the present spec (`status.observedGeneration`).
+    pub current: bool,
     /// Pods available, as the workload's own status counts them.
     pub available: i32,
     /// Pods of the current revision.
@@ -309,6 +309,7 @@ fn requirements(raw: Option<Vec<RawRequirement>>) -> Box<[NodeRequirement]> {
 
 impl RawWorkload {
     pub(crate) fn fact(self, kind: Kind) -> (super::ObjectKey, String, Workload) {
+        let generation = self.metadata.generation.unwrap_or_default();
         let (key, version, mut meta) = self.metadata.split();
         if kind == Kind::ReplicaSet {
             // Its own name says it, and without it siblings have the same labels.
@@ -335,7 +336,7 @@ impl RawWorkload {
                 matches!(c.kind.as_deref(), Some("Complete" | "Failed"))
                     && c.status.as_deref() == Some("True")
             }),
-            observed_generation: status.observed_generation,
+            current: status.observed_generation >= Some(generation),
             available: if daemon {
                 status.number_available
             } else {

@@ -35,8 +35,6 @@ pub struct Pod {
     pub status: Arc<PodStatus>,
     /// When `Ready` last changed.
     pub ready_changed: Option<Time>,
-    /// When each container status entered its state; only of those that are not up.
-    pub since: Box<[Option<Time>]>,
     epoch: u32,
 }
 
@@ -183,7 +181,6 @@ impl Pods {
             shape: parts.shape(fact.shape),
             status: parts.status(fact.status),
             ready_changed: fact.ready_changed,
-            since: fact.since,
             epoch,
             key,
         };
@@ -372,5 +369,4 @@ fn same_content(a: &Pod, b: &Pod) -> bool {
         && a.deleting == b.deleting
         && a.created == b.created
         && a.ready_changed == b.ready_changed
-        && a.since == b.since
 }

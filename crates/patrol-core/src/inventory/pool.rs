@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::facts::{Container, Labels, Meta, Owner, PodShape, PodStatus, Scheduling, Template};
+use crate::facts::{Container, Labels, Owner, PodShape, PodStatus, Scheduling, Template, Workload};
 use crate::sym::Sym;
 
 /// A pool of shared values. Only looked up and swept, never iterated into a result.
@@ -87,16 +87,25 @@ impl Parts {
         self.owners.share(owner)
     }
 
-    pub fn template(&mut self, template: Template) -> Template {
+    fn template(&mut self, template: Template) -> Template {
         Template {
             shape: self.shape(Arc::unwrap_or_clone(template.shape)),
             scheduling: self.schedulings.share(template.scheduling),
         }
     }
 
-    pub fn meta(&mut self, meta: &mut Meta) {
-        self.share_labels(&mut meta.labels);
-        self.share_labels(&mut meta.annotations);
+    /// Shares what a workload has in common with its template and its siblings.
+    pub fn workload(&mut self, workload: &mut Workload) {
+        workload.template = workload.template.take().map(|t| self.template(t));
+        let meta = &mut workload.meta;
+        if let Some(template) = &workload.template {
+            for own in [&mut meta.labels, &mut meta.annotations] {
+                let alike = [&template.shape.labels, &template.shape.annotations];
+                if let Some(same) = alike.into_iter().find(|theirs| *theirs == own) {
+                    *own = same.clone();
+                }
+            }
+        }
         meta.owner = meta.owner.take().map(|owner| self.owner(owner));
     }
 

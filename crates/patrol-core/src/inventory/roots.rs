@@ -326,8 +326,7 @@ impl Inventory {
         mut workload: Workload,
         epoch: u32,
     ) -> Vec<Touched> {
-        workload.template = workload.template.take().map(|t| self.parts.template(t));
-        self.parts.meta(&mut workload.meta);
+        self.parts.workload(&mut workload);
         // What it owns names it.
         key.name = Sym::new(&key.name).text();
         let table = self.workloads.entry(kind).or_default();

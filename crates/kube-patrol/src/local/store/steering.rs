@@ -259,7 +259,7 @@ impl<T: Steered> Steering<T> {
     fn assumed(&self, at: &Precondition) -> Result<&T, WriteResult> {
         let kept = self
             .kept
-            .get(at.key.name.as_ref())
+            .get(at.key.name.as_str())
             .ok_or(WriteResult::NotFound)?;
         let mut object = kept.clone();
         let metadata = object.metadata();
