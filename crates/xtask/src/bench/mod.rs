@@ -7,6 +7,8 @@ mod idle;
 mod pods;
 mod store;
 
+use patrol_kube::writer::WRITES_PER_SECOND;
+
 use crate::Failure;
 
 /// What to measure.
@@ -24,6 +26,9 @@ pub struct Args {
     /// Tickets opened at once
     #[arg(long, default_value_t = 5_000)]
     tickets: usize,
+    /// Limits of writes a second to open them with: as shipped, and one that does not bind
+    #[arg(long, value_delimiter = ',', default_values_t = [WRITES_PER_SECOND, 2_000])]
+    write_limits: Vec<u32>,
     /// The kube-patrol binary to measure. Default: built with the profile dist
     #[arg(long)]
     binary: Option<std::path::PathBuf>,
@@ -60,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             cluster::steady(&binary, sizes)?;
         }
         if part("storm") {
-            cluster::storms(&binary, sizes)?;
+            cluster::storms(&binary, sizes, &args.write_limits)?;
         }
     }
     Ok(())

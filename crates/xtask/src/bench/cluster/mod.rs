@@ -38,11 +38,11 @@ pub fn steady(binary: &Path, sizes: Sizes) -> Result<(), Failure> {
     Ok(operator.check_alive()?)
 }
 
-/// Measures a flood of tickets with the shipped limit of writes and without one.
-pub fn storms(binary: &Path, sizes: Sizes) -> Result<(), Failure> {
-    for rate in [None, Some(storm::RAISED)] {
+/// Measures a flood of tickets under each limit of writes a second.
+pub fn storms(binary: &Path, sizes: Sizes, limits: &[u32]) -> Result<(), Failure> {
+    for limit in limits {
         let bench = Bench::raise()?;
-        storm::run(&bench, binary, sizes.tickets, rate)?;
+        storm::run(&bench, binary, sizes.tickets, *limit)?;
     }
     Ok(())
 }

@@ -18,12 +18,10 @@ use crate::Failure;
 const SIDE_BY_SIDE: usize = 8;
 /// Namespaces of the pods.
 const NAMESPACES: usize = 10;
-/// A limit that does not bind on this machine.
-pub const RAISED: u64 = 2_000;
 const WITHIN: Duration = Duration::from_secs(600);
 
-/// Measures with the shipped limit of writes, or with another.
-pub fn run(bench: &Bench, binary: &Path, count: usize, rate: Option<u64>) -> Result<(), Failure> {
+/// Measures with a limit of writes a second.
+pub fn run(bench: &Bench, binary: &Path, count: usize, limit: u32) -> Result<(), Failure> {
     let plane = &bench.plane;
     for n in 0..NAMESPACES {
         plane.create_namespace(&namespace(n))?;
@@ -36,12 +34,10 @@ pub fn run(bench: &Bench, binary: &Path, count: usize, rate: Option<u64>) -> Res
             .success()
             .map(drop)
     })?;
-    let raised = rate.map(|rate| rate.to_string());
-    let flags: Vec<&str> = match &raised {
-        Some(rate) => vec!["--writes-per-second", rate],
-        None => vec![],
-    };
-    let mut operator = bench.operator(binary, &flags)?.spawn()?;
+    let limit = limit.to_string();
+    let mut operator = bench
+        .operator(binary, &["--writes-per-second", &limit])?
+        .spawn()?;
     let mut log = Log::from_now(plane)?;
     // One pod first: then everything is watched, and there is a ticket to be like.
     plane.create_namespace("first")?;
@@ -73,8 +69,7 @@ pub fn run(bench: &Bench, binary: &Path, count: usize, rate: Option<u64>) -> Res
         .rfind(|r| policy(r))
         .map_or(ours.0, |r| r.done);
     let floor = (before + after) / 2;
-    let limit = rate.map_or("as shipped".to_owned(), |rate| format!("{rate}/s"));
-    println!("{count} tickets at once, {SIDE_BY_SIDE} writes under way, limit of writes {limit}:");
+    println!("{count} tickets at once, {SIDE_BY_SIDE} writes under way, at most {limit} a second:");
     let (before, after) = (before.as_secs_f64(), after.as_secs_f64());
     println!("  bare loop of as many writes  {before:6.1} s before, {after:.1} s after");
     for (what, from) in [("first", ours.0), ("policy", applied)] {
@@ -83,6 +78,10 @@ pub fn run(bench: &Bench, binary: &Path, count: usize, rate: Option<u64>) -> Res
         println!("  {what:<6} to last ticket       {took:6.1} s ({times:.2}x)");
     }
     println!("  statuses written meanwhile   {meanwhile:6}");
+    let (mean, busy) = at_work(&opened, Request::opens, between(ours.0, ours.1));
+    println!(
+        "  a ticket at the server       {mean:6.1} ms in the mean, {busy:.1} of them at a time"
+    );
     Ok(())
 }
 
@@ -101,7 +100,27 @@ fn bare_loop(
     let wanted = |r: &Request| !r.ours && r.is("create", "tickets");
     let seen = log.until(WITHIN, "the bare loop", count, wanted)?;
     let (first, last) = span(&seen, wanted).ok_or("storm: no bare write")?;
-    Ok(between(first, last))
+    let took = between(first, last);
+    let (mean, busy) = at_work(&seen, wanted, took);
+    println!(
+        "a bare write {name}: {mean:.1} ms at the server in the mean, {busy:.1} of them at a time"
+    );
+    Ok(took)
+}
+
+/// Milliseconds that a request took at the server in the mean, and how many were there at
+/// a time.
+fn at_work(all: &[Request], wanted: impl Fn(&Request) -> bool, span: Duration) -> (f64, f64) {
+    let times: Vec<_> = all
+        .iter()
+        .filter(|r| wanted(r))
+        .map(Request::took)
+        .collect();
+    let sum = times.iter().sum::<Duration>().as_secs_f64();
+    (
+        sum * 1e3 / times.len().max(1) as f64,
+        sum / span.as_secs_f64(),
+    )
 }
 
 /// From the first of some requests to the end of the last.
