@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use patrol_e2e::installed::{self, Stage};
+use patrol_e2e::random::{Random, from_environment};
 use patrol_e2e::receiver::Event;
-use patrol_e2e::{Context, Error, Result, wait_until};
+use patrol_e2e::{Error, Result, wait_until};
 use serde_json::{Value, json};
 
-/// How often the operator is killed, about 5 minutes; `KUBE_PATROL_KILLS=40` takes one.
+/// How often the operator is killed, in two halves side by side: most of the time is
+/// waiting. `KUBE_PATROL_KILLS=40` takes a minute.
 const KILLS: u64 = 200;
 /// Pods that open, mend and reopen gaps meanwhile.
 const PODS: usize = 40;
@@ -25,25 +27,6 @@ const LONGEST_LIFE_MS: u64 = 2500;
 const AIM_MS: u64 = 40;
 /// After the last kill everything owed has to arrive.
 const SETTLE: Duration = Duration::from_secs(120);
-
-/// xorshift64*: the same instants for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-}
-
-fn number(name: &str, default: u64) -> Result<u64> {
-    match std::env::var(name) {
-        Ok(text) => text.parse().context(format!("{name}={text}")),
-        Err(_) => Ok(default),
-    }
-}
 
 fn name(index: usize) -> String {
     format!("web-{index}")
@@ -59,14 +42,24 @@ fn obligation(event: &Event) -> Obligation {
 
 #[test]
 fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<()> {
+    killed_at_any_instant(0)
+}
+
+#[test]
+fn nothing_is_lost_or_told_under_two_ids_when_killed_at_other_instants() -> Result<()> {
+    killed_at_any_instant(1)
+}
+
+/// One half of the kills, on a stage and with a seed of its own.
+fn killed_at_any_instant(half: u64) -> Result<()> {
     let Some(stage) = Stage::bare("killed_at_any_instant")? else {
         return Ok(());
     };
     let (plane, receiver) = (&stage.plane, &stage.receiver);
-    let kills = number("KUBE_PATROL_KILLS", KILLS)?;
-    let seed = number("KUBE_PATROL_SEED", 1)?;
-    eprintln!("{kills} kills, KUBE_PATROL_SEED={seed}");
-    let mut random = Random(seed.max(1));
+    let kills = from_environment("KUBE_PATROL_KILLS", KILLS)?.div_ceil(2);
+    let seed = from_environment("KUBE_PATROL_SEED", 1)?;
+    eprintln!("{kills} kills, half {half} of KUBE_PATROL_SEED={seed}");
+    let mut random = Random::new(2 * seed + half);
     plane.apply(&installed::policy("production").to_string())?;
     let builder = installed::operator(plane, "one")?.args([
         "--lease-duration",
