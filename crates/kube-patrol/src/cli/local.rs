@@ -180,8 +180,12 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
 /// The exit code of `--once`. What could not be told is said: the next run tells it.
 fn outcome(patrol: &Patrol) -> Result<Exit, Failure> {
     for (receiver, count) in patrol.undelivered(boot_clock::now()) {
+        let what = match count {
+            1 => "1 alert was".to_owned(),
+            more => format!("{more} alerts were"),
+        };
         eprintln!(
-            "kube-patrol: receiver {}: {count} alerts were not accepted: mend the receiver; the next run sends them",
+            "kube-patrol: receiver {}: {what} not accepted: mend the receiver; the next run sends what is due",
             ui::clean(&receiver)
         );
     }

@@ -24,9 +24,10 @@ use tokio::task::JoinSet;
 use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
-use crate::shell::delivery::{self, Courier, Post, Timings};
+use crate::shell::delivery::{self, Courier, Post};
 use crate::shell::probes::{self, Probes};
 use crate::shell::secrets::{Reading, SecretSource};
+use crate::shell::timings::Timings;
 use crate::shell::{Answers, Edge, Ended, Pulse, Shell};
 
 /// Events read ahead of the engine.

@@ -18,13 +18,12 @@ use patrol_notify::address::{Allow, Filter};
 use patrol_notify::headers::ExtraHeaders;
 use patrol_notify::render::{Limits, Part};
 use patrol_notify::{Client, ClientConfig, Kind, Request, Secret, SigningSecrets};
-use prometheus::{HistogramOpts, HistogramVec};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Answers;
 use super::secrets::SecretSource;
-use crate::metrics::Families;
+use super::timings::Timings;
 
 /// A request may take this long; the lease must outlive it.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -51,43 +50,6 @@ pub struct Post {
     clients: Mutex<HashMap<String, Cached>>,
     timings: Timings,
 }
-
-/// How long requests took, by receiver. Clones share one account.
-#[derive(Clone)]
-pub struct Timings(HistogramVec);
-
-impl Timings {
-    /// An account without entries.
-    ///
-    /// # Errors
-    /// When the metric's name or label is no valid one, which a test excludes.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        let name = crate::metrics::full(REQUEST_SECONDS);
-        let options = HistogramOpts::new(name, REQUEST_SECONDS_HELP);
-        let buckets = vec![0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0];
-        HistogramVec::new(options.buckets(buckets), &["receiver"]).map(Self)
-    }
-
-    /// Adds them to a scrape.
-    pub fn export(&self, families: &mut Families) {
-        families.keep(
-            "histogram",
-            REQUEST_SECONDS,
-            REQUEST_SECONDS_HELP,
-            &["receiver"],
-            &self.0,
-        );
-    }
-
-    fn add(&self, receiver: &str, took: Duration) {
-        self.0
-            .with_label_values(&[receiver])
-            .observe(took.as_secs_f64());
-    }
-}
-
-const REQUEST_SECONDS: &str = "notify_request_seconds";
-const REQUEST_SECONDS_HELP: &str = "Seconds that a request to a receiver took, by receiver.";
 
 /// Shows a notice to whoever sits at this process.
 pub type Print = fn(&Notice) -> std::io::Result<()>;

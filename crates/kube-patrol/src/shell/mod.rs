@@ -7,6 +7,7 @@
 pub mod delivery;
 pub mod probes;
 pub mod secrets;
+pub mod timings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

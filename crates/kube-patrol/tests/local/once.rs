@@ -58,7 +58,7 @@ fn a_receiver_that_takes_nothing_is_named_and_does_not_hold_it() {
     hook(&world, "http://127.0.0.1:1/s3cr3t-path", "0s");
     let (code, out, err) = world.run(&["--once"]);
     assert_eq!(code, Some(1), "{out}{err}");
-    let said = "kube-patrol: receiver hook: 1 alerts were not accepted: mend the receiver";
+    let said = "kube-patrol: receiver hook: 1 alert was not accepted: mend the receiver";
     assert!(err.contains(said), "{err}");
     assert!(!format!("{out}{err}").contains("s3cr3t"), "{err}");
 }

@@ -10,6 +10,7 @@ pub mod lock;
 pub mod names;
 pub mod random;
 
+mod files;
 mod steering;
 mod tickets;
 

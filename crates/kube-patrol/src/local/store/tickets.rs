@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
@@ -16,6 +16,7 @@ use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
 use patrol_core::facts::{Fact, ObjectKey, Observed};
 use patrol_core::kind::Kind;
 
+use super::files::{entries, is_absence};
 use super::{Trouble, atomic, names, random};
 use crate::local::stamp::Stamp;
 use crate::manifests::to_yaml;
@@ -360,24 +361,6 @@ impl Tickets {
         }
         keys
     }
-}
-
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return vec![];
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .filter(|(name, _)| !name.starts_with('.'))
-        .collect()
 }
 
 fn decode(content: &[u8]) -> Option<Box<Ticket>> {

@@ -1,6 +1,8 @@
 use patrol_api::ticket::{Finding, Subject, TicketSpec};
 use patrol_api::words::{Layer, Phase};
 
+use std::path::Path;
+
 use super::*;
 
 fn ticket(name: &str) -> Box<Ticket> {
