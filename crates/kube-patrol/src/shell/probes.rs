@@ -1,27 +1,32 @@
 //! The listener for `/metrics`, `/healthz` and `/readyz`. It answers and never changes
 //! anything; no object name but those of policies and receivers is in an answer.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::{Clock, Pulse, SnapshotRequest};
 use crate::metrics::Exporter;
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once. One more ends the oldest that has not asked anything yet:
+/// peers that only hold connections open must not keep a kubelet from its answer.
 const CONNECTIONS: usize = 32;
+/// A connection carries one request; its head is here within this time.
+const HEAD: Duration = Duration::from_secs(5);
 /// A connection lives this long at most.
-const LIFE: Duration = Duration::from_secs(30);
+const LIFE: Duration = Duration::from_secs(15);
 /// The loop answers a request for its state within this time, or is stuck.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -62,11 +67,9 @@ pub async fn bind(address: &str) -> Result<TcpListener, String> {
 
 /// Serves until cancelled.
 pub async fn serve(listener: TcpListener, probes: Arc<Probes>) -> std::io::Result<()> {
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
+    let mut open: VecDeque<Connection> = VecDeque::new();
     loop {
-        while connections.len() >= CONNECTIONS {
-            connections.join_next().await;
-        }
         let (stream, _peer): (_, SocketAddr) = match listener.accept().await {
             Ok(accepted) => accepted,
             // Out of descriptors, or a peer that left at once: no reason to die.
@@ -75,19 +78,40 @@ pub async fn serve(listener: TcpListener, probes: Arc<Probes>) -> std::io::Resul
                 continue;
             }
         };
-        while connections.try_join_next().is_some() {}
-        let probes = Arc::clone(&probes);
-        connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let probes = Arc::clone(&probes);
-                async move { Ok::<_, Infallible>(answer(&probes, &request).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service);
-            // A peer that misbehaves ends its own connection only.
-            let _ = tokio::time::timeout(LIFE, connection).await;
-        });
+        while tasks.try_join_next().is_some() {}
+        open.retain(|connection| !connection.task.is_finished());
+        if open.len() >= CONNECTIONS {
+            let idle = open.iter().position(|c| !c.asked.load(Ordering::Relaxed));
+            if let Some(oldest) = open.remove(idle.unwrap_or(0)) {
+                oldest.task.abort();
+            }
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let task = tasks.spawn(connection(stream, Arc::clone(&probes), Arc::clone(&asked)));
+        open.push_back(Connection { task, asked });
     }
+}
+
+/// A connection that is served.
+struct Connection {
+    task: AbortHandle,
+    /// The head of its request is here.
+    asked: Arc<AtomicBool>,
+}
+
+async fn connection(stream: TcpStream, probes: Arc<Probes>, asked: Arc<AtomicBool>) {
+    let service = service_fn(move |request| {
+        asked.store(true, Ordering::Relaxed);
+        let probes = Arc::clone(&probes);
+        async move { Ok::<_, Infallible>(answer(&probes, &request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // A peer that misbehaves ends its own connection only.
+    let _ = tokio::time::timeout(LIFE, connection).await;
 }
 
 async fn answer<B>(probes: &Probes, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -147,4 +171,49 @@ fn reply(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<B
         hyper::header::HeaderValue::from_static(kind),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patrol_kube::boot_clock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const DEADLINE: Duration = Duration::from_secs(4);
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        let read = stream.read_to_string(&mut reply);
+        tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+        reply
+    }
+
+    #[tokio::test]
+    async fn idle_connections_keep_nobody_from_an_answer() {
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (snapshots, _asked) = mpsc::channel(1);
+        let probes = Arc::new(Probes {
+            pulse: Arc::default(),
+            snapshots,
+            exporter: Exporter::new(None),
+            clock: boot_clock::now,
+        });
+        let server = tokio::spawn(serve(listener, probes));
+        let mut idle = vec![];
+        for _ in 0..3 * CONNECTIONS {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let reply = get(address, "/healthz").await;
+        assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");
+        // The oldest made room.
+        let first = idle.first_mut().unwrap();
+        let ended = tokio::time::timeout(DEADLINE, first.read(&mut [0; 1])).await;
+        assert!(matches!(ended.unwrap(), Ok(0) | Err(_)));
+        assert!(get(address, "/nothing").await.starts_with("HTTP/1.1 404"));
+        server.abort();
+    }
 }
