@@ -82,7 +82,7 @@ fn ticket(receivers: usize) -> Ticket {
 }
 
 #[test]
-fn a_full_ticket_stays_within_eight_kilobytes() {
+fn a_full_ticket_of_latin_letters_stays_within_eight_kilobytes() {
     let size = serde_json::to_vec(&ticket(5)).unwrap().len();
     assert!((4_096..8_192).contains(&size), "{size} bytes");
 }
@@ -91,6 +91,33 @@ fn a_full_ticket_stays_within_eight_kilobytes() {
 fn every_list_full_is_still_far_from_what_an_api_server_takes() {
     let size = serde_json::to_vec(&ticket(limits::ALERTS)).unwrap().len();
     assert!(size < 20_480, "{size} bytes");
+}
+
+/// Limits count characters, and a character may take four bytes: Chinese texts take three.
+#[test]
+fn the_worst_ticket_there_can_be_is_a_fifteenth_of_what_etcd_takes() {
+    let wide = |characters: usize| "\u{20000}".repeat(characters);
+    let mut worst = ticket(limits::ALERTS);
+    let finding = &mut worst.spec.finding;
+    finding.subject.name = "n".repeat(253);
+    finding.subject.namespace = Some("n".repeat(63));
+    finding.subject_ref = format!("Deployment/{}", "n".repeat(253));
+    let status = worst.status.as_mut().unwrap();
+    status.title = wide(limits::TITLE);
+    status.message = wide(limits::TEXT);
+    status.remediation = wide(limits::TEXT);
+    status.evidence.affected.sample = vec![wide(limits::SAMPLE_NAME); limits::SAMPLE];
+    status.evidence.reasons = vec![wide(limits::REASON); limits::REASONS];
+    status.evidence.paths = vec![wide(limits::PATH); limits::PATHS];
+    for entry in &mut status.history {
+        entry.reason = wide(limits::REASON);
+        entry.actor = wide(limits::ACTOR);
+    }
+    for record in &mut status.alerts {
+        record.receiver = "r".repeat(253);
+    }
+    let size = serde_json::to_vec(&worst).unwrap().len();
+    assert!((65_536..98_304).contains(&size), "{size} bytes");
 }
 
 #[test]

@@ -156,6 +156,44 @@ fn f31_row_88_a_dead_receiver_delays_no_other() {
     }
 }
 
+/// A policy for one namespace, with a receiver of its own, beside one for all.
+#[test]
+fn nothing_of_a_namespace_reaches_the_receiver_of_a_policy_for_another() {
+    let mut w = World::new();
+    for name in ["shop-team", "soc"] {
+        w.receiver(name, json!({}));
+    }
+    let told = |name: &str| json!({"groupWait": "0s", "receivers": [{"name": name}]});
+    let shop = json!({"namespaces": {"include": ["shop"]}});
+    w.policy("shop", json!({"scope": shop, "alerts": told("shop-team")}));
+    w.policy("all", json!({"alerts": told("soc")}));
+    w.pod("shop/a", bad());
+    w.pod("bank/secret-project", bad());
+    w.run_for(Span::hours(30));
+    w.restart();
+    w.run_for(Span::hours(30));
+    w.pod("bank/secret-project", json!({}));
+    w.delete(Kind::Pod, &key("shop", "a"));
+    w.run_for(Span::hours(1));
+
+    assert_eq!(
+        w.told("soc", "bank/secret-project").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+    assert_eq!(
+        w.told("shop-team", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+    let mut sent = w.sent.iter().filter(|(_, to, _)| to == "shop-team");
+    assert!(
+        sent.clone().count() >= 3,
+        "an opening, reminders and an end"
+    );
+    // Counts, digests and texts, too: no word of the other namespace.
+    let leak = sent.find(|(_, _, notice)| format!("{notice:?}").contains("bank"));
+    assert!(leak.is_none(), "{leak:?}");
+}
+
 #[test]
 fn row_87_a_receiver_that_was_down_for_days_hears_each_ticket_once() {
     let mut w = World::patrolled();
