@@ -30,20 +30,6 @@ pub enum Class {
     Blocked,
 }
 
-impl Class {
-    /// The word used as metric label and log field.
-    pub fn name(self) -> &'static str {
-        match self {
-            Class::Accepted => "accepted",
-            Class::Throttled { .. } => "throttled",
-            Class::Transient => "transient",
-            Class::Payload => "payload",
-            Class::Config => "config",
-            Class::Blocked => "blocked",
-        }
-    }
-}
-
 /// A class and our own sentence about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
@@ -186,20 +172,6 @@ mod tests {
                     class(status)
                 );
             }
-        }
-    }
-
-    #[test]
-    fn names_are_labels() {
-        for class in [
-            Class::Accepted,
-            Class::Throttled { retry_after: None },
-            Class::Transient,
-            Class::Payload,
-            Class::Config,
-            Class::Blocked,
-        ] {
-            assert!(class.name().chars().all(|c| c.is_ascii_lowercase()));
         }
     }
 }

@@ -152,6 +152,17 @@ pub enum ClientError {
     Setup,
 }
 
+impl ClientError {
+    /// The same, for a condition.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Tls(error) => error.detail(),
+            Self::Setup => "the HTTP client cannot be set up: this build of kube-patrol is broken",
+        }
+    }
+}
+
 /// Sends to one receiver. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Client {
@@ -208,6 +219,11 @@ impl Client {
 
     /// Sends once. Ends within `timing.total`, whatever the receiver does.
     pub async fn post(&self, request: Request) -> Outcome {
+        self.post_within(request, self.timing.total).await
+    }
+
+    /// Sends once. Ends within `most` and within `timing.total`, whatever the receiver does.
+    pub async fn post_within(&self, request: Request, most: Duration) -> Outcome {
         let target = match Target::parse(&request.url) {
             Ok(target) => target,
             Err(error) => return unsent(failure::config(error.detail()), String::new()),
@@ -224,7 +240,11 @@ impl Client {
             return unsent(failure::config("the message id cannot be a header"), host);
         };
         let now = DateTime::from_timestamp(request.timestamp, 0).unwrap_or_default();
-        match self.exchange(target, headers, request.body, now).await {
+        let deadline = Instant::now() + most.min(self.timing.total);
+        match self
+            .exchange(target, headers, request.body, now, deadline)
+            .await
+        {
             Ok((status, verdict)) => Outcome {
                 class: verdict.class,
                 status: Some(status),
@@ -264,8 +284,8 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
         now: DateTime<Utc>,
+        deadline: Instant,
     ) -> Result<(u16, Verdict), Verdict> {
-        let deadline = Instant::now() + self.timing.total;
         let sending = self
             .http
             .post(target.url().clone())

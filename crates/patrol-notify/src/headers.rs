@@ -68,6 +68,25 @@ pub enum HeaderError {
     },
 }
 
+impl HeaderError {
+    /// The same without names and numbers, for a condition.
+    #[must_use]
+    pub const fn detail(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => {
+                "a name in headersFrom is no valid header name: use letters, digits and hyphens"
+            }
+            Self::Forbidden { .. } => {
+                "a header in headersFrom is set by kube-patrol or by HTTP itself: remove it"
+            }
+            Self::Value { .. } => {
+                "the value of a header in headersFrom cannot be sent: remove line breaks and control characters"
+            }
+            Self::TooMany { .. } => "there are more than 32 headers in headersFrom: remove some",
+        }
+    }
+}
+
 /// Headers added to every request of one receiver.
 #[derive(Clone, Default)]
 pub struct ExtraHeaders(HeaderMap);

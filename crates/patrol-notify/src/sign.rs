@@ -70,6 +70,31 @@ pub enum SignError {
     },
 }
 
+impl SignError {
+    /// The same without numbers, for a condition.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::NotText => {
+                "the signing secret is not UTF-8 text: store it as text that starts with whsec_"
+            }
+            Self::Empty => "the signing secret is empty: store at least one whsec_ secret",
+            Self::TooMany { .. } => {
+                "there are more than 8 signing secrets: remove those that were rotated out"
+            }
+            Self::NoPrefix { .. } => {
+                "a signing secret does not start with whsec_: put the prefix before the base64 text"
+            }
+            Self::NotBase64 { .. } => {
+                "a signing secret is not standard base64 after whsec_: check that it was copied whole"
+            }
+            Self::Length { .. } => {
+                "a signing secret has a wrong length: the standard wants 24 to 64 random bytes"
+            }
+        }
+    }
+}
+
 /// One or several parsed signing secrets, in the order they were written.
 #[derive(Clone)]
 pub struct SigningSecrets {

@@ -29,6 +29,25 @@ pub enum TlsError {
     Setup,
 }
 
+impl TlsError {
+    /// The same, for a condition.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::BadPem => {
+                "the CA certificate is not valid PEM: store it with its BEGIN CERTIFICATE and END CERTIFICATE lines"
+            }
+            Self::NoCertificate => {
+                "the CA value holds no certificate: store at least one BEGIN CERTIFICATE block"
+            }
+            Self::BadCertificate => {
+                "the CA value holds a certificate that cannot be read: export it again"
+            }
+            Self::Setup => "TLS cannot be set up: this build of kube-patrol is broken",
+        }
+    }
+}
+
 /// Settings for a receiver with its own CA (PEM bytes) or with the system's roots.
 pub(crate) fn config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
     let mut config = match ca_pem {

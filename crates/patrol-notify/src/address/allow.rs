@@ -33,6 +33,11 @@ pub struct AllowError {
     pub fault: &'static str,
 }
 
+impl AllowError {
+    /// The same without the place, for a condition.
+    pub const DETAIL: &'static str = "addresses.allow holds an entry that is neither a CIDR nor an exact host: write 10.0.0.0/8 or hooks.example.com";
+}
+
 impl Allow {
     /// Parses entries in the order they were written.
     ///

@@ -88,11 +88,6 @@ impl Target {
         &self.host
     }
 
-    /// Is TLS asked for?
-    pub fn is_https(&self) -> bool {
-        self.url.scheme() == "https"
-    }
-
     /// The address when the host is one. The URL parser has already turned decimal, octal and
     /// hexadecimal spellings and a trailing dot into the plain form.
     pub(super) fn literal(&self) -> Option<IpAddr> {
