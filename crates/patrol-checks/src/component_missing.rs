@@ -116,7 +116,7 @@ fn judge_component(view: &View<'_>, rule: &Rule, component: &ComponentRule) -> J
     judgement
 }
 
-/// A node agent that exists nowhere is one missing component (rule G6).
+/// A node agent that exists nowhere is one missing component, and not one gap a node.
 fn judge_agent(view: &View<'_>, rule: &Rule, agent: &Arc<NodeAgentRule>) -> Judgement {
     let required = name_of(rule);
     let inventory = view.inventory;

@@ -1,4 +1,4 @@
-//! The injectors we know (checks.md 4.1.3): what switches each of them on and off, what it
+//! The injectors we know: what switches each of them on and off, what it
 //! never covers, and which webhook speaks for it. Only markers of an injector that adds
 //! the required sidecar count for a rule. Never judges.
 
@@ -124,7 +124,7 @@ fn has_sidecar_set(view: &View<'_>, rule: &SidecarRule) -> bool {
         .any(|(_, set)| rule.find_in(&set.containers).is_some())
 }
 
-/// Why no injector can cover a pod (checks.md, sidecar-not-injectable).
+/// Why no injector can cover a pod, in the words of `sidecar-not-injectable`.
 pub(crate) fn uninjectable(
     view: &View<'_>,
     rule: &SidecarRule,

@@ -1,4 +1,4 @@
-//! Tests of the node-agent checks: each row of the node table (checks.md 4.2.2), each
+//! Tests of the node-agent checks: each situation of a node, numbered, each
 //! reason, and the checks beside it.
 
 use serde_json::{Value, json};

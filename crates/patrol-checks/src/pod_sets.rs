@@ -52,7 +52,7 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Injection takes longer on virtual nodes, where it waits for the scheduler (rule G9).
+/// Injection takes longer on virtual nodes, where it waits for the scheduler.
 const VIRTUAL_INJECTION: Span = Span::minutes(5);
 
 /// A pod, or a template that counts as its pod.
@@ -93,7 +93,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// The pods of a root that need the sidecar (rule G1; checks.md 4.1), or why none does.
+/// The pods of a root that need the sidecar, or why none does.
 pub(crate) fn required<'a>(
     view: &View<'a>,
     rule: &Rule,

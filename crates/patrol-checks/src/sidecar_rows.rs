@@ -1,5 +1,5 @@
-//! The 28 rows of the sidecar table (checks.md 4.1.2), each one test named by its row, and
-//! the cases around them.
+//! The sidecar table: 28 situations, each one test named by its row, and the cases around
+//! them.
 
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};

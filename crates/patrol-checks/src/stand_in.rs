@@ -1,4 +1,4 @@
-//! What may stand in for a sidecar (checks.md 4.1.4): the first that holds is named.
+//! What may stand in for a sidecar: the first that holds is named.
 //! Never turns something unseen into a stand-in.
 
 use patrol_api::words::Profile;

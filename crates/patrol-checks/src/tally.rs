@@ -1,4 +1,4 @@
-//! The roll-up of what is seen in the pods of a root to one verdict (rule G6), and the words
+//! The roll-up of what is seen in the pods of a root to one verdict, and the words
 //! it is told in. Never looks at a pod itself.
 
 use patrol_api::time::Time;
@@ -22,7 +22,7 @@ pub(crate) enum Seen {
     Skip,
 }
 
-/// The roll-up over the pods of a root (rule G6).
+/// The roll-up over the pods of a root: one verdict, with counts.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// Affected pods out of those that were judged.

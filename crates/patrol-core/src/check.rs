@@ -60,7 +60,7 @@ pub struct CheckMeta {
     pub references: &'static [&'static str],
 }
 
-/// Responsible party by profile (checks.md 1.1).
+/// Responsible party by profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartyBy {
     /// Every node virtual.
@@ -238,7 +238,7 @@ pub enum Verdict {
 /// Why a rule does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exempt {
-    /// No live pods (rule G5): not fixed, scale-up reopens.
+    /// No live pods: not fixed, scale-up reopens.
     NoLivePods,
     /// The subject is not one this rule is about.
     NotSelected,

@@ -1,5 +1,5 @@
 //! Time as an argument. The core never reads a clock: waiting uses `mono`, durable times
-//! use `wall` (alerting.md AD-12).
+//! use `wall`. A wall clock may jump, and a wait must not.
 
 use patrol_api::time::{Span, Time};
 

@@ -129,7 +129,7 @@ pub struct PartOutcome {
     pub at: Time,
 }
 
-/// Classes of outcome (alerting.md 2.9). No word of the reply is in it.
+/// Classes of outcome. No word of the reply is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeliveryClass {
     /// The receiver took it.

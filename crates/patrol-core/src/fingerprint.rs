@@ -42,7 +42,7 @@ pub fn hash64(parts: &[&[u8]]) -> u64 {
 
 /// `metadata.name` of a ticket: `<check, at most 40>-<26 characters>` over policy, check,
 /// requirement, subject and discriminator. Never over severity, message, counts, UID, pod
-/// names, image tags or generations (alerting.md AD-6).
+/// names, image tags or generations: a repeat of the same gap is the same ticket.
 #[must_use]
 pub fn ticket_name(
     policy: &str,
@@ -66,8 +66,8 @@ pub fn ticket_name(
     format!("{}-{hash}", slug.trim_end_matches('-'))
 }
 
-/// The id of one telling: the same for every try, different for every obligation
-/// (alerting.md 2.5). `state` is in it because a resolve does not raise `seq`.
+/// The id of one telling: the same for every try, different for every obligation.
+/// `state` is in it because a resolve does not raise `seq`.
 #[must_use]
 pub fn event_id(
     ticket_uid: &str,

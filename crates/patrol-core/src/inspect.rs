@@ -221,7 +221,8 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    /// Who is responsible for a finding (checks.md 1.1).
+    /// Who is responsible for a finding: what the rule says, else the platform for what it
+    /// owns, else as the check says for the profile.
     #[must_use]
     pub fn party(&self, rule: &Rule, meta: &CheckMeta, judgement: &Judgement) -> Party {
         let profile = self.profile_of(rule);
@@ -235,7 +236,7 @@ impl<'a> Inspector<'a> {
     }
 
     /// A platform namespace, and a root that carries the mark of the platform's own
-    /// manager (checks.md 1.1, step 2).
+    /// manager.
     fn is_platform_owned(&self, subject: &Subject) -> bool {
         const NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
         let Some(namespace) = subject
@@ -333,7 +334,7 @@ fn has_platform_mark(labels: &Labels) -> bool {
         || labels.has("kubernetes.azure.com/managedby", "aks")
 }
 
-/// The provider profile as the nodes show it (checks.md 1.1): every node virtual is a
+/// The provider profile as the nodes show it: every node virtual is a
 /// serverless cluster; a node pool label of a provider is a managed one; control-plane
 /// nodes that we can see are our own.
 #[must_use]

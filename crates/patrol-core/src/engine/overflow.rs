@@ -1,5 +1,5 @@
 //! The ceiling: beyond `maxPerCheck` open tickets of one policy, check and namespace,
-//! further findings are counted in one aggregate ticket (alerting.md AD-7). Degrade and
+//! further findings are counted in one aggregate ticket. Degrade and
 //! count, never drop.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -149,7 +149,7 @@ impl Tickets {
     }
 
     /// Whether the server has the state that a message would tell. What was told and not
-    /// stored would be forgotten by a crash, and with it the end that is owed (AD-10).
+    /// stored would be forgotten by a crash, and with it the end that is owed.
     pub fn is_stored(&self, key: &ObjectKey) -> bool {
         let Some(held) = self.held.get(key) else {
             return false;

@@ -39,7 +39,7 @@ pub struct Taint {
 
 impl Node {
     /// Whether pods on it run without the node being a machine of the cluster, so that no
-    /// DaemonSet reaches them (checks.md 4.2.3).
+    /// DaemonSet reaches them.
     #[must_use]
     pub fn is_virtual(&self) -> bool {
         let labels = &self.meta.labels;

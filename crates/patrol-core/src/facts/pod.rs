@@ -159,14 +159,14 @@ pub enum ContainerState {
 }
 
 impl PodFact {
-    /// Whether the pod counts: not being deleted and not finished (rule G1).
+    /// Whether the pod counts: not being deleted and not finished.
     #[must_use]
     pub fn is_live(&self) -> bool {
         is_live(self.deleting, self.status.phase)
     }
 }
 
-/// Rule G1: not being deleted, not finished.
+/// Whether a pod counts: not being deleted, not finished.
 #[must_use]
 pub fn is_live(deleting: bool, phase: PodPhase) -> bool {
     !deleting && !matches!(phase, PodPhase::Succeeded | PodPhase::Failed)
@@ -174,7 +174,7 @@ pub fn is_live(deleting: bool, phase: PodPhase) -> bool {
 
 impl Container {
     /// Whether it keeps running beside the others: regular and native ones, and any that
-    /// the platform marks (checks.md 4.1). Plain init and ephemeral ones never count.
+    /// the platform marks. Plain init and ephemeral ones never count.
     #[must_use]
     pub fn can_be_sidecar(&self) -> bool {
         matches!(self.role, Role::Regular | Role::Native)

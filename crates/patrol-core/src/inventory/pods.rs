@@ -39,7 +39,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Rule G1: not being deleted, not finished.
+    /// Whether it counts: not being deleted, not finished.
     #[must_use]
     pub fn is_live(&self) -> bool {
         crate::facts::is_live(self.deleting, self.status.phase)

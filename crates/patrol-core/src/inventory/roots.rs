@@ -1,4 +1,4 @@
-//! From a pod to what must be fixed: its top owner (rule G2), and back.
+//! From a pod to what must be fixed: its top owner, and back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::facts::{ObjectKey, Owner, PodFact, PodShape, Workload};
 use crate::kind::Kind;
 use crate::sym::Sym;
 
-/// Owner references are followed at most this far (rule G2).
+/// Owner references are followed at most this far.
 const DEPTH: usize = 5;
 
 /// A root: the top owner that is in the inventory, or a pod that nothing owns.

@@ -6,7 +6,7 @@ use patrol_api::time::Time;
 
 use crate::facts::ObjectKey;
 
-/// A kind is fresh while its watch spoke at most this many seconds ago (alerting.md T5).
+/// A kind is fresh while its watch spoke at most this many seconds ago.
 pub const FRESH_SECONDS: i64 = 60;
 
 /// Why a kind cannot be seen.

@@ -618,7 +618,7 @@ fn applies(meta: &CheckMeta, kind: Block, block: &CheckBlock) -> bool {
                 .is_some_and(|a| a.min_version.is_some()),
             Block::Component => false,
         },
-        // A node agent that exists nowhere is one missing component (rule G6).
+        // A node agent that exists nowhere is one missing component.
         "component-missing" => matches!(kind, Block::Component | Block::NodeAgent),
         "injector-unhealthy" => block
             .sidecar
@@ -629,7 +629,7 @@ fn applies(meta: &CheckMeta, kind: Block, block: &CheckBlock) -> bool {
     }
 }
 
-/// `severity` of a block sets its presence and readiness ids (api.md, `spec.checks`).
+/// `severity` of a block sets its presence and readiness ids.
 fn takes_block_severity(id: &str) -> bool {
     id.ends_with("-missing")
         || id.ends_with("-not-ready")

@@ -12,7 +12,7 @@ use patrol_api::words::{AlertReason, Phase, ToldState};
 
 use crate::fingerprint;
 
-/// How far two clocks may differ (AD-12).
+/// How far two clocks may differ.
 const SKEW: Span = Span::minutes(5);
 
 /// One thing a receiver must be told.
@@ -202,7 +202,7 @@ pub fn join(into: &mut Vec<AlertRecord>, other: &[AlertRecord]) {
 }
 
 /// Times ahead of the clock were written before it was set back: they count as now, so
-/// that what is due next is late by one interval at most (AD-12). Returns whether there
+/// that what is due next is late by one interval at most. Returns whether there
 /// were any.
 pub fn heal_clock(status: &mut TicketStatus, now: Time) -> bool {
     let mut healed = false;

@@ -1,6 +1,6 @@
 //! The life of a ticket: what its state becomes, given what is known of its subject.
 //!
-//! Only positive evidence resolves (alerting.md T4 to T11). A missing right, a partial
+//! Only positive evidence resolves. A missing right, a partial
 //! list, a stale watch or a kind that is gone changes nothing but the condition Verified.
 
 use patrol_api::condition::{self, Said};
@@ -218,7 +218,7 @@ fn still_failing(
     }
     match before {
         Some(before) if before < standing.severity => {
-            // Raised: due earlier, never later, and everyone told hears of it (T18).
+            // Raised: due earlier, never later, and everyone told hears of it.
             let start = status.episode.sla_start.unwrap_or(now);
             status.episode.due_at =
                 match (status.episode.due_at, due(rules, standing.severity, start)) {

@@ -72,7 +72,7 @@ fn who_does_not_want_ends_is_not_told_and_the_record_is_closed() {
 }
 
 #[test]
-fn ad10_nothing_is_told_before_it_is_stored() {
+fn nothing_is_told_before_it_is_stored() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy(
@@ -99,7 +99,7 @@ fn ad10_nothing_is_told_before_it_is_stored() {
 }
 
 #[test]
-fn f1_row_4_a_crash_between_acceptance_and_record_repeats_the_same_id() {
+fn a_crash_between_acceptance_and_record_repeats_the_same_id() {
     let mut w = World::patrolled();
     w.pod("shop/a", bad());
     w.run_for(Span::seconds(20));
@@ -134,7 +134,7 @@ fn an_answer_that_comes_after_it_was_given_up_still_ends_the_repetition() {
 }
 
 #[test]
-fn f31_row_88_a_dead_receiver_delays_no_other() {
+fn a_dead_receiver_delays_no_other() {
     let mut w = World::new();
     w.receiver("dead", json!({}));
     w.receiver("soc", json!({}));
@@ -195,7 +195,7 @@ fn nothing_of_a_namespace_reaches_the_receiver_of_a_policy_for_another() {
 }
 
 #[test]
-fn row_87_a_receiver_that_was_down_for_days_hears_each_ticket_once() {
+fn a_receiver_that_was_down_for_days_hears_each_ticket_once() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Answer(DeliveryClass::Transient));
     for i in 0..300 {
@@ -278,7 +278,7 @@ fn not_leading_is_no_fault_of_the_receiver() {
 }
 
 #[test]
-fn f14_one_poison_ticket_is_parked_and_the_others_flow() {
+fn one_poison_ticket_is_parked_and_the_others_flow() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Refuse("a7"));
     for i in 0..100 {
@@ -307,7 +307,7 @@ fn f14_one_poison_ticket_is_parked_and_the_others_flow() {
 }
 
 #[test]
-fn ad13_more_tickets_than_a_message_takes_go_in_several_and_none_is_left_out() {
+fn more_tickets_than_a_message_takes_go_in_several_and_none_is_left_out() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy("p", json!({"tickets": {"maxPerCheck": 5000}}));
@@ -396,7 +396,7 @@ fn routes_filter_by_severity_and_follow_a_change_of_the_policy() {
 }
 
 #[test]
-fn f32_a_new_receiver_hears_of_what_is_open() {
+fn a_new_receiver_hears_of_what_is_open() {
     let mut w = World::new();
     w.policy("p", json!({}));
     for i in 0..50 {
@@ -447,7 +447,7 @@ fn an_old_word_of_a_receiver_does_not_bring_its_old_address_back() {
 }
 
 #[test]
-fn f26_who_was_told_hears_the_end_of_what_went_with_its_namespace() {
+fn who_was_told_hears_the_end_of_what_went_with_its_namespace() {
     let mut w = World::patrolled();
     w.pod("shop/a", bad());
     w.run_for(Span::minutes(2));

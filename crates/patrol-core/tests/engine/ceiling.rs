@@ -1,4 +1,4 @@
-//! The ceiling and its aggregate ticket (AD-7).
+//! The ceiling and its aggregate ticket.
 
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
@@ -34,7 +34,7 @@ fn counted(w: &World) -> u64 {
 }
 
 #[test]
-fn row_96_a_burst_stops_at_the_ceiling_and_the_rest_is_counted_in_one_ticket() {
+fn a_burst_stops_at_the_ceiling_and_the_rest_is_counted_in_one_ticket() {
     let w = flooded(10, 300);
     assert_eq!(single(&w), 10);
     assert_eq!(counted(&w), 290);
@@ -71,7 +71,7 @@ fn a_restart_opens_no_more_and_keeps_the_aggregate() {
 }
 
 #[test]
-fn i4_blindness_does_not_end_the_aggregate() {
+fn blindness_does_not_end_the_aggregate() {
     let mut w = flooded(10, 30);
     w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
     w.run_for(Span::minutes(5));

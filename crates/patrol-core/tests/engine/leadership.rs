@@ -81,7 +81,7 @@ fn a_take_over_goes_by_what_the_other_wrote() {
 }
 
 #[test]
-fn f2_what_the_old_leader_recorded_in_its_last_moment_is_kept() {
+fn what_the_old_leader_recorded_in_its_last_moment_is_kept() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Unanswered);
     w.pod("shop/web", json!({"bad": "yes"}));
@@ -99,7 +99,7 @@ fn f2_what_the_old_leader_recorded_in_its_last_moment_is_kept() {
 }
 
 #[test]
-fn row_6_answers_of_a_former_leadership_change_nothing() {
+fn answers_of_a_former_leadership_change_nothing() {
     let mut w = World::patrolled();
     w.fate("create", [Fate::Lost]);
     w.pod("shop/web", json!({"bad": "yes"}));

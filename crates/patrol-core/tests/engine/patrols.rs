@@ -145,7 +145,7 @@ fn a_review_without_an_answer_is_asked_again() {
 }
 
 #[test]
-fn i7_a_right_that_is_taken_away_shows_and_is_overdue_after_two_periods() {
+fn a_right_that_is_taken_away_shows_and_is_overdue_after_two_periods() {
     let mut w = World::patrolled();
     w.run_for(Span::minutes(16));
     w.denied.insert(Kind::Pod);

@@ -155,7 +155,7 @@ fn a_broken_policy_says_so_and_keeps_its_tickets() {
 }
 
 #[test]
-fn row_61_a_policy_that_cannot_be_decoded_has_not_been_removed() {
+fn a_policy_that_cannot_be_decoded_has_not_been_removed() {
     let mut w = opened(json!({}));
     w.die();
     let policy = w.server.delete(Kind::PatrolPolicy, &key("", "p")).unwrap();
@@ -189,7 +189,7 @@ fn observe_opens_nothing_and_sends_nothing_and_counts() {
 }
 
 #[test]
-fn t10_scope_and_checks_that_are_taken_away_end_their_tickets() {
+fn scope_and_checks_that_are_taken_away_end_their_tickets() {
     let mut w = opened(json!({}));
     w.policy("p", json!({"scope": {"namespaces": {"exclude": ["shop"]}}}));
     w.run_for(Span::seconds(5));
@@ -241,7 +241,7 @@ fn a_policy_without_a_receiver_says_that_it_tells_nobody() {
 }
 
 #[test]
-fn row_63_a_policy_changed_ten_times_a_second_ends_as_it_was_written_last() {
+fn a_policy_changed_ten_times_a_second_ends_as_it_was_written_last() {
     let mut w = opened(json!({}));
     for i in 0..100 {
         w.policy("p", json!({"graces": {"podStart": format!("{}m", i + 1)}}));

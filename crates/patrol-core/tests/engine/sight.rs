@@ -23,7 +23,7 @@ fn verified(w: &World) -> String {
 }
 
 #[test]
-fn t8_a_kind_that_is_lost_resolves_nothing() {
+fn a_kind_that_is_lost_resolves_nothing() {
     for why in [
         Blindness::Unsynced,
         Blindness::Denied("watch".into()),
@@ -42,7 +42,7 @@ fn t8_a_kind_that_is_lost_resolves_nothing() {
 }
 
 #[test]
-fn t8_a_right_taken_away_by_review_alone_stops_a_running_clearing() {
+fn a_right_taken_away_by_review_alone_stops_a_running_clearing() {
     let mut w = opened();
     w.pod("shop/web", json!({}));
     w.run_for(Span::seconds(10));
@@ -73,7 +73,7 @@ fn a_right_that_comes_back_does_not_end_the_loss_of_a_watch() {
 }
 
 #[test]
-fn row_17_a_quiet_watch_is_no_evidence() {
+fn a_quiet_watch_is_no_evidence() {
     let mut w = opened();
     w.pod("shop/web", json!({}));
     w.run_for(Span::seconds(2));
@@ -106,7 +106,7 @@ fn row_17_a_quiet_watch_is_no_evidence() {
 }
 
 #[test]
-fn row_29_a_list_under_way_is_no_evidence_and_its_end_is() {
+fn a_list_under_way_is_no_evidence_and_its_end_is() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));
     w.run_for(Span::minutes(5));
@@ -128,7 +128,7 @@ fn a_pass_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
 }
 
 #[test]
-fn row_28_a_list_that_broke_off_takes_nothing_away() {
+fn a_list_that_broke_off_takes_nothing_away() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));
     w.event(Event::Lost(Kind::Pod, Blindness::Failing("cut".into())));
@@ -140,7 +140,7 @@ fn row_28_a_list_that_broke_off_takes_nothing_away() {
 }
 
 #[test]
-fn row_61_an_undecodable_object_never_passes_and_is_judged_when_it_can_be() {
+fn an_undecodable_object_never_passes_and_is_judged_when_it_can_be() {
     let mut w = opened();
     w.pod("shop/web", json!({}));
     w.run_for(Span::seconds(10));
@@ -155,7 +155,7 @@ fn row_61_an_undecodable_object_never_passes_and_is_judged_when_it_can_be() {
 }
 
 #[test]
-fn row_61_an_undecodable_object_is_not_gone_after_a_list() {
+fn an_undecodable_object_is_not_gone_after_a_list() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));
     w.garble(Kind::Pod, &key("shop", "web"));
@@ -211,7 +211,7 @@ fn what_was_in_a_namespace_that_ended_is_gone_however_blind_we_are() {
 }
 
 #[test]
-fn t6_a_wait_does_not_go_on_while_the_watch_was_quiet() {
+fn a_wait_does_not_go_on_while_the_watch_was_quiet() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy("p", json!({"tickets": {"clearAfter": "2m"}}));

@@ -13,7 +13,7 @@ fn bad() -> serde_json::Value {
 }
 
 #[test]
-fn t1_a_failing_pod_opens_one_ticket_with_one_post() {
+fn a_failing_pod_opens_one_ticket_with_one_post() {
     let mut w = World::patrolled();
     let before = w.writes.len();
     w.run_for(Span::seconds(1));
@@ -35,7 +35,7 @@ fn t1_a_failing_pod_opens_one_ticket_with_one_post() {
 }
 
 #[test]
-fn t5_t6_passing_for_clear_after_resolves_as_fixed() {
+fn t6_passing_for_clear_after_resolves_as_fixed() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::seconds(20));
@@ -51,7 +51,7 @@ fn t5_t6_passing_for_clear_after_resolves_as_fixed() {
 }
 
 #[test]
-fn t7_failing_again_while_clearing_keeps_the_episode() {
+fn failing_again_while_clearing_keeps_the_episode() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::seconds(20));
@@ -66,7 +66,7 @@ fn t7_failing_again_while_clearing_keeps_the_episode() {
 }
 
 #[test]
-fn t9_a_deleted_subject_resolves_as_gone_at_once() {
+fn a_deleted_subject_resolves_as_gone_at_once() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::seconds(20));
@@ -77,7 +77,7 @@ fn t9_a_deleted_subject_resolves_as_gone_at_once() {
 }
 
 #[test]
-fn t11_a_gap_that_comes_back_is_a_new_episode_of_the_same_ticket() {
+fn a_gap_that_comes_back_is_a_new_episode_of_the_same_ticket() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::seconds(20));
@@ -94,7 +94,7 @@ fn t11_a_gap_that_comes_back_is_a_new_episode_of_the_same_ticket() {
 }
 
 #[test]
-fn t18_a_raised_severity_is_an_edge_and_moves_the_due_time_nearer() {
+fn a_raised_severity_is_an_edge_and_moves_the_due_time_nearer() {
     let mut w = World::patrolled();
     w.pod("shop/web", json!({"bad": "yes", "severity": "Low"}));
     w.run_for(Span::seconds(20));
@@ -106,15 +106,11 @@ fn t18_a_raised_severity_is_an_edge_and_moves_the_due_time_nearer() {
     assert!(status.episode.due_at.unwrap() < due);
     w.pod("shop/web", json!({"bad": "yes", "severity": "Low"}));
     w.run_for(Span::seconds(2));
-    assert_eq!(
-        w.status("shop/web").alert_seq,
-        2,
-        "T19: lowering is no edge"
-    );
+    assert_eq!(w.status("shop/web").alert_seq, 2, "lowering is no edge");
 }
 
 #[test]
-fn t20_an_sla_that_passes_is_noted_even_when_the_first_status_was_never_written() {
+fn an_sla_that_passes_is_noted_even_when_the_first_status_was_never_written() {
     let mut w = World::patrolled();
     w.pod("shop/web", json!({"bad": "yes", "severity": "Critical"}));
     w.settle();
@@ -128,7 +124,7 @@ fn t20_an_sla_that_passes_is_noted_even_when_the_first_status_was_never_written(
 }
 
 #[test]
-fn t22_a_resolved_ticket_is_deleted_after_its_retention() {
+fn a_resolved_ticket_is_deleted_after_its_retention() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::seconds(60));
@@ -140,7 +136,7 @@ fn t22_a_resolved_ticket_is_deleted_after_its_retention() {
 }
 
 #[test]
-fn t22_retention_waits_for_who_is_owed_the_end() {
+fn retention_waits_for_who_is_owed_the_end() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy("p", json!({"tickets": {"retention": "1h"}}));
@@ -163,7 +159,7 @@ fn t22_retention_waits_for_who_is_owed_the_end() {
 }
 
 #[test]
-fn i10_an_unchanged_world_costs_one_status_write_a_patrol_and_few_ticks() {
+fn an_unchanged_world_costs_one_status_write_a_patrol_and_few_ticks() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.pod("shop/fine", json!({}));
@@ -177,7 +173,7 @@ fn i10_an_unchanged_world_costs_one_status_write_a_patrol_and_few_ticks() {
 }
 
 #[test]
-fn row_2_a_lost_answer_to_a_create_makes_no_second_ticket() {
+fn a_lost_answer_to_a_create_makes_no_second_ticket() {
     let mut w = World::patrolled();
     w.fate("create", [Fate::Unanswered]);
     w.pod("shop/web", bad());
@@ -187,7 +183,7 @@ fn row_2_a_lost_answer_to_a_create_makes_no_second_ticket() {
 }
 
 #[test]
-fn row_1_a_lost_create_is_tried_again() {
+fn a_lost_create_is_tried_again() {
     let mut w = World::patrolled();
     w.fate("create", [Fate::Lost, Fate::Answer(WriteResult::Failed)]);
     w.pod("shop/web", bad());
@@ -205,7 +201,7 @@ fn a_taken_name_that_is_free_again_when_it_is_read_is_created() {
 }
 
 #[test]
-fn row_37_a_conflict_is_read_and_written_again() {
+fn a_conflict_is_read_and_written_again() {
     let mut w = World::patrolled();
     w.fate("status", [Fate::Answer(WriteResult::Conflict)]);
     w.pod("shop/web", bad());
@@ -217,7 +213,7 @@ fn row_37_a_conflict_is_read_and_written_again() {
 }
 
 #[test]
-fn row_43_the_kind_ticket_goes_and_comes_back() {
+fn the_kind_ticket_goes_and_comes_back() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -251,7 +247,7 @@ fn row_43_the_kind_ticket_goes_and_comes_back() {
 }
 
 #[test]
-fn row_48_findings_that_cannot_be_kept_show_and_are_kept_later() {
+fn findings_that_cannot_be_kept_show_and_are_kept_later() {
     let mut w = World::patrolled();
     let no = Fate::Answer(WriteResult::Refused(Refusal::Forbidden));
     w.fate("create", std::iter::repeat_n(no, 1000));
@@ -271,7 +267,7 @@ fn row_48_findings_that_cannot_be_kept_show_and_are_kept_later() {
 }
 
 #[test]
-fn row_54_a_terminating_namespace_makes_no_storm() {
+fn a_terminating_namespace_makes_no_storm() {
     let mut w = World::patrolled();
     w.server.terminating.insert("shop".into());
     w.pod("shop/web", bad());
@@ -292,7 +288,7 @@ fn row_54_a_terminating_namespace_makes_no_storm() {
 }
 
 #[test]
-fn f27_row_57_a_ticket_deleted_by_hand_comes_back_with_its_history() {
+fn a_ticket_deleted_by_hand_comes_back_with_its_history() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -308,7 +304,7 @@ fn f27_row_57_a_ticket_deleted_by_hand_comes_back_with_its_history() {
 }
 
 #[test]
-fn row_57_a_ticket_deleted_while_nobody_can_look_comes_back_all_the_same() {
+fn a_ticket_deleted_while_nobody_can_look_comes_back_all_the_same() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -323,7 +319,7 @@ fn row_57_a_ticket_deleted_while_nobody_can_look_comes_back_all_the_same() {
 }
 
 #[test]
-fn row_57_deleted_and_mended_at_once_the_end_is_still_told() {
+fn deleted_and_mended_at_once_the_end_is_still_told() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -339,7 +335,7 @@ fn row_57_deleted_and_mended_at_once_the_end_is_still_told() {
 }
 
 #[test]
-fn f28_row_58_a_forged_status_is_put_back_without_a_new_episode() {
+fn a_forged_status_is_put_back_without_a_new_episode() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -353,7 +349,7 @@ fn f28_row_58_a_forged_status_is_put_back_without_a_new_episode() {
 }
 
 #[test]
-fn row_58_a_phase_that_silences_does_not_outlive_a_restart() {
+fn a_phase_that_silences_does_not_outlive_a_restart() {
     for phase in ["Acknowledged", "Snoozed", "Waived", "Resolved"] {
         let mut w = World::patrolled();
         w.pod("shop/web", bad());
@@ -374,7 +370,7 @@ fn row_58_a_phase_that_silences_does_not_outlive_a_restart() {
 }
 
 #[test]
-fn row_38_a_rival_is_answered_ever_more_slowly() {
+fn a_rival_is_answered_ever_more_slowly() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -393,7 +389,7 @@ fn row_38_a_rival_is_answered_ever_more_slowly() {
 }
 
 #[test]
-fn row_61_a_server_that_stores_something_else_is_not_fought() {
+fn a_server_that_stores_something_else_is_not_fought() {
     let mut w = World::patrolled();
     // An older definition knows no history.
     w.rewrite = Some(|status| {
@@ -409,7 +405,7 @@ fn row_61_a_server_that_stores_something_else_is_not_fought() {
 }
 
 #[test]
-fn row_61_a_ticket_that_cannot_be_decoded_is_there() {
+fn a_ticket_that_cannot_be_decoded_is_there() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -428,7 +424,7 @@ fn row_61_a_ticket_that_cannot_be_decoded_is_there() {
 }
 
 #[test]
-fn row_61_after_a_restart_an_undecodable_ticket_is_not_asked_for_in_a_loop() {
+fn after_a_restart_an_undecodable_ticket_is_not_asked_for_in_a_loop() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));
@@ -513,7 +509,7 @@ fn a_node_that_leaves_takes_its_finding_with_it() {
 }
 
 #[test]
-fn row_58_a_forged_end_of_an_open_edge_neither_silences_nor_repeats_for_ever() {
+fn a_forged_end_of_an_open_edge_neither_silences_nor_repeats_for_ever() {
     let mut w = World::patrolled();
     w.pod("shop/web", bad());
     w.run_for(Span::minutes(2));

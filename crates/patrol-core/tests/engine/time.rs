@@ -12,7 +12,7 @@ fn starts(w: &World) -> i64 {
 }
 
 #[test]
-fn row_70_an_hour_back_stops_neither_patrols_nor_alerts() {
+fn an_hour_back_stops_neither_patrols_nor_alerts() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.run_for(Span::minutes(5));
@@ -45,7 +45,7 @@ fn row_70_an_hour_back_stops_neither_patrols_nor_alerts() {
 }
 
 #[test]
-fn f20_a_day_back_delays_a_reminder_by_one_interval_at_most() {
+fn a_day_back_delays_a_reminder_by_one_interval_at_most() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy(
@@ -66,7 +66,7 @@ fn f20_a_day_back_delays_a_reminder_by_one_interval_at_most() {
 }
 
 #[test]
-fn row_69_a_day_forward_makes_one_patrol_and_resolves_nothing() {
+fn a_day_forward_makes_one_patrol_and_resolves_nothing() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.pod("shop/b", json!({"bad": "yes"}));
@@ -93,7 +93,7 @@ fn row_69_a_day_forward_makes_one_patrol_and_resolves_nothing() {
 }
 
 #[test]
-fn f20_a_clock_that_swings_makes_no_noise() {
+fn a_clock_that_swings_makes_no_noise() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.run_for(Span::minutes(2));
@@ -131,7 +131,7 @@ fn retention_outlives_a_clock_that_was_wrong() {
 }
 
 #[test]
-fn f26_an_end_that_only_memory_owes_outlives_a_jump_of_the_clock() {
+fn an_end_that_only_memory_owes_outlives_a_jump_of_the_clock() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.run_for(Span::minutes(2));

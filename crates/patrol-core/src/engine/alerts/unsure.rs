@@ -94,7 +94,7 @@ impl Patrol {
     }
 
     /// A ticket ended. To be called before its end is written, so that one write says both
-    /// that it ended and who is owed the news (AD-10).
+    /// that it ended and who is owed the news.
     pub(in crate::engine) fn count_unsure_as_told(&mut self, key: &ObjectKey, now: Now) {
         let mut told = self.agenda.unsure.remove(key).unwrap_or_default();
         for (name, state) in &self.receivers {
