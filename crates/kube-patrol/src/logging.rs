@@ -1,9 +1,14 @@
 //! Logs: one line per change of state, on stderr; text on a terminal, JSON elsewhere.
 //! Dependencies are quiet, because some log whole bodies when they cannot parse them.
 
+mod pipe;
+
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use pipe::Pipe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -66,6 +71,7 @@ pub fn init(format: Option<LogFormat>, level: LogLevel, audit: bool) {
                 LevelFilter::OFF
             },
         );
+    let pipe = || PIPE.get_or_init(|| Pipe::new(std::io::stderr())).clone();
     let registry = tracing_subscriber::registry().with(ours);
     let started = match format {
         LogFormat::Json => registry
@@ -73,7 +79,7 @@ pub fn init(format: Option<LogFormat>, level: LogLevel, audit: bool) {
                 tracing_subscriber::fmt::layer()
                     .json()
                     .flatten_event(true)
-                    .with_writer(std::io::stderr),
+                    .with_writer(pipe),
             )
             .try_init(),
         LogFormat::Text => {
@@ -83,7 +89,7 @@ pub fn init(format: Option<LogFormat>, level: LogLevel, audit: bool) {
                     tracing_subscriber::fmt::layer()
                         .with_ansi(colour)
                         .with_target(false)
-                        .with_writer(std::io::stderr),
+                        .with_writer(pipe),
                 )
                 .try_init()
         }
@@ -91,6 +97,16 @@ pub fn init(format: Option<LogFormat>, level: LogLevel, audit: bool) {
     // Already started: the first one stays.
     drop(started);
 }
+
+/// Lets the lines that were logged be written. Whoever does not read them waits no longer
+/// than a second.
+pub fn flush() {
+    if let Some(pipe) = PIPE.get() {
+        pipe.flush(Duration::from_secs(1));
+    }
+}
+
+static PIPE: OnceLock<Pipe> = OnceLock::new();
 
 /// Logs an announcement: the line that says what an event object says.
 pub fn announcement(announcement: &patrol_core::effect::Announcement) {

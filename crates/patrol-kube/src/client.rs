@@ -2,7 +2,7 @@
 //!
 //! There is one client for reads and watches and one for writes, so that neither waits
 //! for the other. kube's own retries are off on both: they repeat POSTs and sleep inside
-//! a call for as long as a reply asks (faults.md K4, K5); whoever calls here knows better
+//! a call for as long as a reply asks; whoever calls here knows better
 //! whether and when to try again. kube's decoding is not used either: it logs whole
 //! bodies when they do not fit. Nothing here logs or keeps a word of a reply.
 

@@ -78,6 +78,9 @@ pub enum CallError {
     /// The reply is longer than anything that is expected here.
     #[error("the reply is longer than {0} bytes")]
     TooLong(usize),
+    /// This process no longer certainly leads: nothing was sent.
+    #[error("this process does not lead: nothing was sent")]
+    NotLeader,
     /// The request could not be put into words (a name that no URL can carry).
     #[error("the request cannot be expressed")]
     Request,
@@ -92,6 +95,7 @@ impl CallError {
             Self::Connection => "Connection",
             Self::Credentials => "Credentials",
             Self::TooLong(_) => "TooLong",
+            Self::NotLeader => "NotLeader",
             Self::Request => "Request",
         }
     }

@@ -13,6 +13,7 @@ mod path;
 pub mod rbac;
 pub mod reader;
 pub mod secrets;
+mod server_addresses;
 mod status;
 pub mod writer;
 

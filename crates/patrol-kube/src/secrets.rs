@@ -14,6 +14,8 @@ use crate::path;
 
 /// A value is read again after this time.
 const CACHED: Duration = Duration::from_secs(60);
+/// A value that was not used for so long is forgotten: its receiver may be gone.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// Bytes of a secret; printing them prints nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +37,39 @@ struct Object {
 pub struct Secrets {
     http: Http,
     namespace: String,
-    cache: Mutex<HashMap<(String, String), (Duration, SecretBytes)>>,
+    cache: Mutex<Cache>,
+}
+
+/// Name and key of a value.
+type Place = (String, String);
+
+#[derive(Default)]
+struct Cache(HashMap<Place, Cached>);
+
+struct Cached {
+    value: SecretBytes,
+    read: Duration,
+    used: Duration,
+}
+
+impl Cache {
+    fn put(&mut self, place: Place, value: SecretBytes, now: Duration) {
+        self.0
+            .retain(|_, cached| now.saturating_sub(cached.used) < KEPT);
+        let cached = Cached {
+            value,
+            read: now,
+            used: now,
+        };
+        self.0.insert(place, cached);
+    }
+
+    /// The last good value, if it is not older than `age`.
+    fn get(&mut self, place: &Place, age: Duration, now: Duration) -> Option<SecretBytes> {
+        let cached = self.0.get_mut(place)?;
+        cached.used = now;
+        (now.saturating_sub(cached.read) < age).then(|| cached.value.clone())
+    }
 }
 
 impl Secrets {
@@ -45,7 +79,7 @@ impl Secrets {
         Self {
             http,
             namespace: namespace.to_owned(),
-            cache: Mutex::new(HashMap::new()),
+            cache: Mutex::default(),
         }
     }
 
@@ -53,7 +87,7 @@ impl Secrets {
     /// `fresh`, whatever was cached is read again.
     pub async fn read(&self, name: &str, key: &str, fresh: bool) -> Option<SecretBytes> {
         let place = (name.to_owned(), key.to_owned());
-        if !fresh && let Some(value) = self.cached(&place) {
+        if !fresh && let Some(value) = self.cached(&place, CACHED) {
             return Some(value);
         }
         let target = format!(
@@ -70,7 +104,7 @@ impl Secrets {
                 return None;
             }
             // The API server does not answer: the last good value is better than silence.
-            _ => return self.last_good(&place),
+            _ => return self.cached(&place, Duration::MAX),
         };
         let object: Object = serde_json::from_slice(&reply.body).ok()?;
         let Some(text) = object.data.get(key) else {
@@ -79,23 +113,39 @@ impl Secrets {
         };
         let value = SecretBytes(BASE64.decode(text.as_bytes()).ok()?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert(place, (boot_clock::boot(), value.clone()));
+        cache.put(place, value.clone(), boot_clock::boot());
         Some(value)
     }
 
-    fn cached(&self, place: &(String, String)) -> Option<SecretBytes> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, value) = cache.get(place)?;
-        (boot_clock::boot().saturating_sub(*at) < CACHED).then(|| value.clone())
-    }
-
-    fn last_good(&self, place: &(String, String)) -> Option<SecretBytes> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(place).map(|(_, value)| value.clone())
-    }
-
-    fn forget(&self, place: &(String, String)) {
+    fn cached(&self, place: &Place, age: Duration) -> Option<SecretBytes> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.remove(place);
+        cache.get(place, age, boot_clock::boot())
+    }
+
+    fn forget(&self, place: &Place) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.0.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_uses_is_forgotten_and_what_is_used_is_kept() {
+        let mut cache = Cache::default();
+        let place = |name: &str| (name.to_owned(), "url".to_owned());
+        let value = |text: &str| SecretBytes(text.into());
+        cache.put(place("used"), value("u"), Duration::ZERO);
+        for n in 0..100 {
+            cache.put(place(&format!("gone-{n}")), value("g"), Duration::ZERO);
+        }
+        let later = KEPT - Duration::from_secs(1);
+        assert_eq!(cache.get(&place("used"), CACHED, later), None, "too old");
+        let last_good = cache.get(&place("used"), Duration::MAX, later);
+        assert_eq!(last_good, Some(value("u")));
+        cache.put(place("new"), value("n"), KEPT);
+        assert_eq!(cache.0.len(), 2, "the used and the new");
     }
 }

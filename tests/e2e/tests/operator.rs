@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use patrol_e2e::control_plane::{ADMIN, ControlPlane};
+use patrol_e2e::http;
 use patrol_e2e::installed::{self, SOON};
+use patrol_e2e::operator::Process;
 use patrol_e2e::receiver::{Receiver, Signature};
 use patrol_e2e::skip::or_skip;
 use patrol_e2e::{Result, wait_until};
@@ -116,6 +118,12 @@ fn a_gap_is_ticketed_told_until_mended_and_then_told_as_closed() -> Result<()> {
         )?
         .success()?;
 
+    // What it counted is told to anyone who asks: numbers, and no secret.
+    let metrics = metrics(&operator)?;
+    assert!(metrics.contains("patrol_tickets_opened_total"), "{metrics}");
+    assert!(!metrics.contains(SIGNING), "a secret reached the metrics");
+    assert!(!metrics.contains("/hook"), "an address reached the metrics");
+
     // It stops in order: within ten seconds, with its lease released.
     let status = operator.terminate(Duration::from_secs(10))?;
     assert_eq!(status.code(), Some(0), "{}", operator.stderr()?);
@@ -126,4 +134,13 @@ fn a_gap_is_ticketed_told_until_mended_and_then_told_as_closed() -> Result<()> {
     let words = operator.stderr()?;
     assert!(!words.contains(SIGNING), "a secret reached the log");
     Ok(())
+}
+
+fn metrics(operator: &Process) -> Result<String> {
+    let address = wait_until(SOON, "the address it listens on", || {
+        let log = operator.stderr().ok()?;
+        let (_, rest) = log.split_once("\"listen\":\"")?;
+        rest.split('"').next()?.parse().ok()
+    })?;
+    Ok(http::get(address, "/metrics")?.text())
 }

@@ -11,6 +11,7 @@ use patrol_core::event::Event;
 use patrol_core::notice::Cluster;
 use patrol_kube::boot_clock;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::{Exit, Failure, ui};
 use crate::local::{self, Options, SecretFile};
@@ -57,12 +58,15 @@ pub struct Args {
     log_level: LogLevel,
 }
 
+/// What is left to be written when it stops is written within this time.
+const WRITING: Duration = Duration::from_secs(3);
+
 /// There is no one else: this process always leads.
 struct Alone;
 
 impl delivery::Fence for Alone {
-    fn may_send(&self, _ahead: Duration) -> bool {
-        true
+    fn may_send(&self) -> Option<Duration> {
+        Some(Duration::MAX)
     }
 }
 
@@ -74,7 +78,10 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.block_on(patrol(args))
+    let done = runtime.block_on(patrol(args));
+    // A terminal or pipe that takes nothing any more must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 async fn patrol(args: Args) -> Result<Exit, Failure> {
@@ -135,10 +142,12 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         pulse: Arc::clone(&pulse),
         stop: stopping,
         once: args.once,
+        writing: Default::default(),
     };
     // Nobody else can lead; a send that fails means the loop has ended already.
     let _ = shell.answers.0.send(Event::Leading(true));
     tracing::info!(state = %options.state.display(), "patrolling; Ctrl-C ends");
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
     if let Some(listener) = listener {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(listen = %address, "metrics and probes");
@@ -146,16 +155,26 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         let probes = Arc::new(Probes {
             pulse,
             snapshots,
-            exporter: Exporter::new(Some(Box::new(move |families| timings.export(families)))),
+            exporter: Exporter::new(Some(Box::new(move |families, snapshot| {
+                timings.export(families, snapshot);
+            }))),
             clock: boot_clock::now,
         });
-        tokio::spawn(async move { drop(probes::serve(listener, probes).await) });
+        tasks.spawn(async move {
+            drop(probes::serve(listener, probes).await);
+            "the listener"
+        });
     }
-    let engine = tokio::spawn(shell.run());
-    let mut engine = engine;
+    let mut engine = tokio::spawn(shell.run());
+    let mut lost = None;
     let ended = tokio::select! {
         ended = &mut engine => ended,
         () = interrupted() => {
+            stop.send_replace(true);
+            engine.await
+        }
+        Some(task) = tasks.join_next() => {
+            lost = Some(task.unwrap_or("a task"));
             stop.send_replace(true);
             engine.await
         }
@@ -163,15 +182,20 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
     started.edge.stop();
     let thread = started.thread;
     // What was asked of the thread before it was told to stop is done first.
-    drop(tokio::task::spawn_blocking(move || thread.join()).await);
+    let written = tokio::task::spawn_blocking(move || thread.join());
+    drop(tokio::time::timeout(WRITING, written).await);
     drop(started.lock);
-    let (ended, patrol) = ended.map_err(|_| {
-        Failure::new("the engine ended, which is a fault: start again, the state folder is safe")
-    })?;
+    let fault = |what: &str| {
+        Failure::new(format!(
+            "{what} ended, which is a fault: start again, the state folder is safe"
+        ))
+    };
+    let (ended, patrol) = ended.map_err(|_| fault("the engine"))?;
+    if let Some(task) = lost {
+        return Err(fault(task));
+    }
     match ended {
-        Ended::SourceEnded => Err(Failure::new(
-            "the watch on the folders ended, which is a fault: start again, the state folder is safe",
-        )),
+        Ended::SourceEnded => Err(fault("the watch on the folders")),
         Ended::Stopped => Ok(Exit::Clean),
         Ended::Done => outcome(&patrol),
     }

@@ -158,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Version => ui::print(&format!("kube-patrol {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => completion(shell),
     };
+    crate::logging::flush();
     match done {
         Ok(exit) => exit.into(),
         Err(failure) => {

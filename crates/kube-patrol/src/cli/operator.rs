@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use patrol_api::time::Span;
 use patrol_core::effect::Effect;
-use patrol_core::engine::{Config, Patrol};
+use patrol_core::engine::{Config, Patrol, Snapshot};
 use patrol_core::event::Event;
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
 use patrol_kube::Connection;
 use patrol_kube::boot_clock;
 use patrol_kube::events::Suppressed;
-use patrol_kube::lease::{Fence, Lease, LeaseSettings};
-use patrol_kube::reader::{Health, Reader, ReaderSettings};
+use patrol_kube::lease::{Fence, Lease, LeaseSettings, LeaseStats};
+use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
 use patrol_kube::writer::{WRITES_PER_SECOND, Writer, writer};
 use patrol_notify::Secret;
@@ -29,6 +29,15 @@ use crate::shell::probes::{self, Probes};
 use crate::shell::secrets::{Reading, SecretSource};
 use crate::shell::timings::Timings;
 use crate::shell::{Answers, Edge, Ended, Pulse, Shell};
+
+/// Most receivers answer within this time.
+const LEAST: Duration = Duration::from_secs(5);
+
+/// How long each part of a clean end may take. The engine's own, see the shell, is below
+/// the first; all together stay below ten seconds.
+const ENGINE_ENDS: Duration = Duration::from_millis(6_500);
+const WRITER_ENDS: Duration = Duration::from_secs(1);
+const LEASE_ENDS: Duration = Duration::from_secs(2);
 
 /// Events read ahead of the engine.
 const AHEAD: usize = 1024;
@@ -95,15 +104,15 @@ impl Edge for ClusterEdge {
 
 struct LeaseFence {
     lease: Fence,
-    /// What a short lease can be sure of: asking for more would mean to never send.
-    most: Duration,
+    /// With less than this left of the lease nothing is begun.
+    least: Duration,
 }
 
 impl delivery::Fence for LeaseFence {
-    fn may_send(&self, ahead: Duration) -> bool {
-        // A lease is renewed long before a slow request ends; what must hold is that it
-        // cannot run out unnoticed while this request is begun and answered as a rule.
-        self.lease.certainly_leads((ahead / 3).min(self.most))
+    fn may_send(&self) -> Option<Duration> {
+        // A request is cut short when the lease may have run out. One that would be cut
+        // before an answer is likely is not begun: it would only be a repeat later.
+        self.lease.remaining().filter(|left| *left > self.least)
     }
 }
 
@@ -164,8 +173,10 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         events,
     );
     let health = reader.health();
+    let mut denied = connection.server_addresses().await;
+    denied.extend(own_addresses());
     let lease = Lease::new(connection.writes.clone(), settings);
-    let fence = lease.fence();
+    let (fence, lease_stats) = (lease.fence(), lease.stats());
     let timings = timings()?;
     let (writer, worker) = writer(
         connection.clone(),
@@ -180,10 +191,10 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         ))),
         Arc::new(LeaseFence {
             lease: fence,
-            most: args.lease_duration.as_duration() / 3,
+            least: (args.lease_duration.as_duration() / 3).min(LEAST),
         }),
         args.allow_loopback_receivers,
-        denied_addresses(&connection),
+        denied,
         boot_clock::now,
         timings.clone(),
     );
@@ -208,6 +219,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         pulse: Arc::clone(&pulse),
         stop: stopping,
         once: false,
+        writing: Default::default(),
     };
     let leads = shell.answers.0.clone();
     let mut leading = lease.leading();
@@ -217,10 +229,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         drop(reader.run().await);
         "the watches"
     });
-    tasks.spawn(async move {
-        worker.run().await;
-        "the writer"
-    });
+    let mut writes = tokio::spawn(worker.run());
     tasks.spawn(async move {
         loop {
             let now = *leading.borrow_and_update();
@@ -232,7 +241,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let probes = Arc::new(Probes {
         pulse,
         snapshots,
-        exporter: Exporter::new(Some(edge_metrics(health, suppressed, timings))),
+        exporter: Exporter::new(Some(edge_metrics(health, lease_stats, suppressed, timings))),
         clock: boot_clock::now,
     });
     tasks.spawn(async move {
@@ -253,6 +262,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         Some(task) = tasks.join_next() => {
             Some(task.unwrap_or("a task"))
         }
+        _ = &mut writes => Some("the writer"),
         shell = &mut engine => {
             let why = match shell {
                 Ok((Ended::SourceEnded, _)) => "the watches",
@@ -263,11 +273,22 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
             )));
         }
     };
-    // First nothing is written or sent any more, then the lease is handed over.
+    // First nothing is sent any more and what was told is on record, then the last writes
+    // end (the engine held their only source), and only then is the lease handed over: the
+    // next leader must not find half of it.
     stop.send_replace(true);
-    drop(tokio::time::timeout(Duration::from_secs(6), &mut engine).await);
+    if tokio::time::timeout(ENGINE_ENDS, &mut engine)
+        .await
+        .is_err()
+    {
+        engine.abort();
+    }
+    if !writes.is_finished() {
+        drop(tokio::time::timeout(WRITER_ENDS, &mut writes).await);
+        writes.abort();
+    }
     released.send_replace(true);
-    drop(tokio::time::timeout(Duration::from_secs(3), election).await);
+    drop(tokio::time::timeout(LEASE_ENDS, election).await);
     match ended {
         None => Ok(Exit::Clean),
         Some(what) => Err(Failure::new(format!(
@@ -290,19 +311,20 @@ async fn signal() -> &'static str {
     }
 }
 
-/// Receivers must not be the API server.
-fn denied_addresses(connection: &Connection) -> Vec<IpAddr> {
-    let mut out: Vec<IpAddr> = vec![];
-    let host = connection.server().host().unwrap_or("");
-    out.extend(host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-    for name in ["KUBERNETES_SERVICE_HOST", "POD_IP"] {
-        out.extend(
-            std::env::var(name)
-                .ok()
-                .and_then(|text| text.parse::<IpAddr>().ok()),
-        );
-    }
-    out
+/// Where this process itself and the cluster's way to its API server are: no receivers. The
+/// downward API tells each address of the pod.
+fn own_addresses() -> Vec<IpAddr> {
+    ["KUBERNETES_SERVICE_HOST", "POD_IP", "POD_IPS"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .flat_map(|text| addresses(&text))
+        .collect()
+}
+
+fn addresses(text: &str) -> Vec<IpAddr> {
+    text.split(',')
+        .filter_map(|one| one.trim().parse().ok())
+        .collect()
 }
 
 fn host_name() -> String {
@@ -320,11 +342,17 @@ pub(super) fn timings() -> Result<Timings, Failure> {
     Timings::new().map_err(|error| Failure::new(format!("metrics: {error}: report this fault")))
 }
 
-fn edge_metrics(health: Arc<Health>, suppressed: Suppressed, timings: Timings) -> EdgeMetrics {
-    Box::new(move |families: &mut Families| {
+fn edge_metrics(
+    health: Arc<Health>,
+    lease: Arc<LeaseStats>,
+    suppressed: Suppressed,
+    timings: Timings,
+) -> EdgeMetrics {
+    Box::new(move |families: &mut Families, snapshot: &Snapshot| {
         watch_metrics(families, &health);
+        lease_metrics(families, &lease);
         event_metrics(families, &suppressed);
-        timings.export(families);
+        timings.export(families, snapshot);
     })
 }
 
@@ -332,9 +360,10 @@ fn edge_metrics(health: Arc<Health>, suppressed: Suppressed, timings: Timings) -
 pub(super) fn described_metrics() -> Vec<Described> {
     let mut families = Families::default();
     watch_metrics(&mut families, &Health::default());
+    lease_metrics(&mut families, &LeaseStats::default());
     event_metrics(&mut families, &Suppressed::default());
     if let Ok(timings) = Timings::new() {
-        timings.export(&mut families);
+        timings.export(&mut families, &Snapshot::default());
     }
     let mut all = crate::metrics::described();
     all.extend(families.described());
@@ -352,29 +381,72 @@ fn event_metrics(families: &mut Families, suppressed: &Suppressed) {
     );
 }
 
+fn lease_metrics(families: &mut Families, stats: &LeaseStats) {
+    for (name, help, count) in [
+        (
+            "lease_renewals_total",
+            "Writes of the Lease that succeeded.",
+            stats.renewals(),
+        ),
+        (
+            "lease_failures_total",
+            "Reads and writes of the Lease that failed.",
+            stats.failures(),
+        ),
+        (
+            "leadership_gained_total",
+            "Times this replica became leader.",
+            stats.gained(),
+        ),
+        (
+            "leadership_lost_total",
+            "Times this replica stopped leading otherwise than by a clean end.",
+            stats.lost(),
+        ),
+    ] {
+        families.counters(name, help, [], [([], count)]);
+    }
+}
+
 fn watch_metrics(families: &mut Families, health: &Health) {
-    families.counters(
-        "watch_restarts_total",
-        "Watches that were begun again, by kind.",
-        ["kind"],
-        health
+    type Count = fn(&KindHealth) -> u64;
+    let counters: [(&str, &str, Count); 7] = [
+        (
+            "watch_restarts_total",
+            "Watches that were begun again, by kind.",
+            KindHealth::restarts,
+        ),
+        ("lists_total", "Complete lists, by kind.", KindHealth::lists),
+        (
+            "relists_total",
+            "Lists that a trouble made necessary (an expired version, a broken or short watch, a lost event), by kind.",
+            KindHealth::relists,
+        ),
+        (
+            "relist_divergence_total",
+            "Objects that the watch cache had wrong, found by comparing it with a list, by kind.",
+            KindHealth::divergences,
+        ),
+        (
+            "cache_verifications_total",
+            "Comparisons of the watch cache with a list, by kind.",
+            KindHealth::verifications,
+        ),
+        (
+            "read_failures_total",
+            "Lists and watches that failed, by kind.",
+            KindHealth::failures,
+        ),
+        (
+            "undecodable_objects_total",
+            "Objects that could not be decoded and so are blind spots, counted each time they are seen, by kind.",
+            KindHealth::undecodable,
+        ),
+    ];
+    for (name, help, count) in counters {
+        let rows = health
             .kinds()
-            .map(|(kind, h)| ([kind.to_string()], h.restarts())),
-    );
-    families.counters(
-        "relists_total",
-        "Complete lists, by kind.",
-        ["kind"],
-        health
-            .kinds()
-            .map(|(kind, h)| ([kind.to_string()], h.relists())),
-    );
-    families.counters(
-        "relist_divergence_total",
-        "Objects that the watch cache had wrong, found by comparing it with a list, by kind.",
-        ["kind"],
-        health
-            .kinds()
-            .map(|(kind, h)| ([kind.to_string()], h.divergences())),
-    );
+            .map(|(kind, h)| ([kind.to_string()], count(h)));
+        families.counters(name, help, ["kind"], rows);
+    }
 }

@@ -11,7 +11,7 @@ use patrol_core::facts::Fact;
 use patrol_core::inventory::{Blindness, Inventory};
 use patrol_core::kind::Kind;
 use patrol_kube::Connection;
-use patrol_kube::reader::{Reader, ReaderSettings};
+use patrol_kube::reader::{Reader, ReaderSettings, Received};
 use tokio::sync::mpsc;
 
 use super::{Failure, ui};
@@ -99,12 +99,12 @@ pub fn look(kinds: &[Kind]) -> Result<Seen, Failure> {
     })
 }
 
-async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Event>, seen: &mut Seen) {
+async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Received>, seen: &mut Seen) {
     let now = patrol_kube::boot_clock::wall();
     let mut progress = ui::Progress::new();
     let mut open: std::collections::BTreeSet<Kind> = kinds.iter().copied().collect();
     while !open.is_empty() {
-        let Some(event) = events.recv().await else {
+        let Some(Received { event, .. }) = events.recv().await else {
             return;
         };
         match event {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use patrol_core::effect::Effect;
 use patrol_core::event::Event;
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
+use patrol_kube::reader::Received;
 use tokio::sync::mpsc;
 
 use super::inputs::{Inputs, Scan, Take};
@@ -18,7 +20,7 @@ use super::secrets::{SecretFile, Secrets};
 use super::store::lock::{Lock, LockError, lock};
 use super::store::{Steering, Tickets, atomic, random};
 use super::watch::Watch;
-use super::worker::{Order, Sink, Stopped, Worker};
+use super::worker::{Changes, Order, Sink, Stopped, Worker};
 use super::world::World;
 use super::{index, terminal};
 use crate::shell::secrets::{Reading, SecretSource};
@@ -111,7 +113,7 @@ pub struct Started {
 /// When an input does not exist or the state folder cannot be had.
 pub fn start(
     options: &Options,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Received>,
     answers: Answers,
     clock: fn() -> Now,
 ) -> Result<Started, LocalError> {
@@ -132,7 +134,13 @@ pub fn start(
     let secrets = Arc::new(RwLock::new(Secrets::default()));
     let mut worker = worker(options, Arc::clone(&secrets), clock);
     let watched: Vec<PathBuf> = worker.inputs.paths().map(Path::to_path_buf).collect();
-    let watch = Watch::begin(watched, state.clone(), orders.clone(), || Order::Changed);
+    let (changes, changed) = (orders.clone(), Arc::clone(&worker.changed));
+    let watch = Watch::begin(watched, state.clone(), move || {
+        if !changed.swap(true, Ordering::AcqRel) {
+            // A thread that is gone has no use for it.
+            let _ = changes.send(Order::Changed);
+        }
+    });
     let mut sink = Channels { events, answers };
     let thread = std::thread::spawn(move || {
         if worker.start(&mut sink).is_ok() {
@@ -197,6 +205,7 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         saved,
         clock,
         scan: Scan::default(),
+        changed: Changes::default(),
         // Any new value asks for a patrol.
         patrol_now: options
             .once
@@ -232,13 +241,14 @@ fn cluster_id(state: &Path) -> std::io::Result<String> {
 }
 
 struct Channels {
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Received>,
     answers: Answers,
 }
 
 impl Sink for Channels {
     fn observed(&mut self, event: Event) -> Result<(), Stopped> {
-        self.events.blocking_send(event).map_err(|_| Stopped)
+        let received = Received::now(event);
+        self.events.blocking_send(received).map_err(|_| Stopped)
     }
 
     fn answered(&mut self, event: Event) -> Result<(), Stopped> {
@@ -255,6 +265,7 @@ impl LocalEdge {
 }
 
 impl Edge for LocalEdge {
+    /// The thread answers into the channel it was started with, which is the same.
     fn carry_out(&self, effect: Effect, _answers: &Answers) {
         // A thread that is gone answers nothing: the engine counts the effect as lost.
         let _ = self.orders.send(Order::Effect(Box::new(effect)));

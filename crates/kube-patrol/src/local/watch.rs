@@ -2,7 +2,6 @@
 //! everything every ten seconds anyway, so a lost notification loses nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
@@ -15,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(150);
 /// A burst that does not end is looked at in the middle.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Watches folders and sends a message for each change that could matter.
+/// Watches folders and says so for each change that could matter.
 pub struct Watch {
     watcher: Option<RecommendedWatcher>,
     paths: Vec<PathBuf>,
@@ -26,12 +25,7 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch. `state` is the state folder: of what happens in it only the tickets
     /// matter. Where the system cannot watch, the periodic look remains.
-    pub fn begin<M: Send + 'static>(
-        paths: Vec<PathBuf>,
-        state: PathBuf,
-        send: Sender<M>,
-        message: fn() -> M,
-    ) -> Self {
+    pub fn begin(paths: Vec<PathBuf>, state: PathBuf, changed: impl Fn() + Send + 'static) -> Self {
         let tickets = state.join("tickets");
         let (inner_state, inner_tickets) = (real(&state), real(&tickets));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -41,8 +35,7 @@ impl Watch {
                 Err(_) => true,
             };
             if matters {
-                // A receiver that is gone has no use for it.
-                let _ = send.send(message());
+                changed();
             }
         });
         let mut watch = Self {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -37,11 +38,15 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 pub enum Order {
     /// Carry an effect out.
     Effect(Box<Effect>),
-    /// Something changed on disk.
+    /// Something changed on disk. At most one waits: see [`Changes`].
     Changed,
     /// End.
     Stop,
 }
+
+/// Whether a change waits to be noticed: a thousand changes while the thread is busy are
+/// one order.
+pub type Changes = Arc<AtomicBool>;
 
 /// Where events go. `Stopped` is answered when nobody listens any more.
 pub trait Sink: Send {
@@ -67,6 +72,7 @@ pub struct Worker {
     pub(super) saved: index::Index,
     pub(super) clock: fn() -> Now,
     pub(super) scan: Scan,
+    pub(super) changed: Changes,
     /// Asks every policy for a patrol at once, as its annotation does.
     pub(super) patrol_now: Option<String>,
     pub(super) trouble: store::Trouble,
@@ -76,8 +82,31 @@ pub struct Worker {
 impl Worker {
     /// Works until it is told to stop or nobody listens.
     pub fn run(mut self, orders: &Receiver<Order>, mut watch: Watch, mut sink: impl Sink) {
-        // The end of a listener is the only way this can end early, and is no fault.
-        let _ = self.work(orders, &mut watch, &mut sink);
+        // The end of a listener is the only way this can end early, and is no fault: what
+        // was asked until then is done, so that what was told is on record.
+        if self.work(orders, &mut watch, &mut sink) == Err(Stopped) {
+            self.finish(orders);
+        }
+    }
+
+    /// Does what was asked before the end, for nobody to hear.
+    fn finish(&mut self, orders: &Receiver<Order>) {
+        struct Nobody;
+        impl Sink for Nobody {
+            fn observed(&mut self, _: Event) -> Result<(), Stopped> {
+                Ok(())
+            }
+            fn answered(&mut self, _: Event) -> Result<(), Stopped> {
+                Ok(())
+            }
+        }
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Effect(effect) => drop(self.carry_out(*effect, &mut Nobody)),
+                Order::Changed => {}
+                Order::Stop => return,
+            }
+        }
     }
 
     fn work(
@@ -101,7 +130,10 @@ impl Worker {
             match orders.recv_timeout(due - now) {
                 // An effect does not wait for a burst of changes to end.
                 Ok(Order::Effect(effect)) => self.carry_out(*effect, sink)?,
-                Ok(Order::Changed) => burst.changed(Instant::now()),
+                Ok(Order::Changed) => {
+                    self.changed.store(false, Ordering::Release);
+                    burst.changed(Instant::now());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -165,8 +197,8 @@ impl Worker {
     ) -> Result<(), Stopped> {
         match change {
             Change::Seen(seen) => {
+                let kind = seen.kind;
                 for event in self.seen(*seen, now) {
-                    let kind = kind_of(&event);
                     send(sink, kind, event)?;
                 }
                 Ok(())
@@ -331,15 +363,6 @@ fn send(sink: &mut impl Sink, kind: Kind, event: Event) -> Result<(), Stopped> {
         sink.answered(event)
     } else {
         sink.observed(event)
-    }
-}
-
-fn kind_of(event: &Event) -> Kind {
-    match event {
-        Event::Seen(seen) => seen.kind,
-        Event::Gone(kind, _) => *kind,
-        // Only these two are asked about.
-        _ => Kind::Ticket,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Prometheus metrics, built when they are scraped from the engine's state. No series can
-//! go stale, and no label holds more than one free-form value (policy or receiver).
+//! Prometheus metrics, built when they are scraped from the engine's state. Series of
+//! policies and receivers that are no more go with them, and no label holds more than one free-form value (policy or receiver).
 
 use patrol_api::time::Time;
 use patrol_core::clock::Now;
@@ -12,7 +12,7 @@ mod families;
 pub use families::{Described, Families, full};
 
 /// Adds an edge's own metrics (watches, API requests).
-pub type EdgeMetrics = Box<dyn Fn(&mut Families) + Send + Sync>;
+pub type EdgeMetrics = Box<dyn Fn(&mut Families, &Snapshot) + Send + Sync>;
 
 /// Turns snapshots into the text format.
 pub struct Exporter {
@@ -41,7 +41,7 @@ impl Exporter {
         let mut families = Families::default();
         engine::families(&mut families, snapshot, now.wall);
         if let Some(edge) = &self.edge {
-            edge(&mut families);
+            edge(&mut families, snapshot);
         }
         // A family without rows says nothing.
         let mut families = families.into_families();

@@ -9,6 +9,7 @@ pub mod probes;
 pub mod secrets;
 pub mod timings;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use patrol_core::clock::Now;
 use patrol_core::effect::Effect;
 use patrol_core::engine::{Patrol, Snapshot};
-use patrol_core::event::Event;
+use patrol_core::event::{Event, WriteId};
+use patrol_kube::reader::Received;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use delivery::Courier;
@@ -26,6 +28,11 @@ use delivery::Courier;
 const BURST: usize = 2_000;
 /// Ticks are at least this far apart: a burst of events is judged once.
 const COALESCE: Duration = Duration::from_millis(20);
+
+/// When it stops: how long deliveries under way may take to end, and together with them the
+/// records of what was told. With the edges' own ends this stays below ten seconds.
+const SENDING: Duration = Duration::from_secs(4);
+const STOPPING: Duration = Duration::from_secs(6);
 
 /// Where answers to effects go. Unbounded, because the number of effects under way is
 /// bounded, and an answer must never wait behind the events it unblocks.
@@ -48,7 +55,6 @@ pub type SnapshotRequest = oneshot::Sender<Box<Snapshot>>;
 pub struct Pulse {
     last_tick: AtomicU64,
     synced: AtomicBool,
-    leading: AtomicBool,
 }
 
 impl Pulse {
@@ -65,12 +71,6 @@ impl Pulse {
     pub fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Relaxed)
     }
-
-    /// Whether this process leads.
-    #[must_use]
-    pub fn is_leading(&self) -> bool {
-        self.leading.load(Ordering::Relaxed)
-    }
 }
 
 /// Everything the loop works with.
@@ -82,7 +82,7 @@ pub struct Shell<E> {
     /// Sends notices.
     pub courier: Courier,
     /// Observations; bounded, so that a flood waits at its source.
-    pub events: mpsc::Receiver<Event>,
+    pub events: mpsc::Receiver<Received>,
     /// Answers to effects.
     pub answers: (Answers, mpsc::UnboundedReceiver<Event>),
     /// Requests for the state in numbers.
@@ -95,6 +95,8 @@ pub struct Shell<E> {
     pub stop: watch::Receiver<bool>,
     /// Stop as soon as all that is due is told, or failed (`--once`).
     pub once: bool,
+    /// Writes of tickets that are not answered yet; none at first.
+    pub writing: BTreeSet<WriteId>,
 }
 
 /// Why the loop ended.
@@ -116,28 +118,28 @@ impl<E: Edge> Shell<E> {
         let ended = loop {
             let now = (self.clock)();
             let sleep = Duration::from_millis(wake.since(now.mono));
-            let event = tokio::select! {
+            let received = tokio::select! {
                 biased;
                 () = stopped(&mut self.stop) => break Ended::Stopped,
-                Some(event) = self.answers.1.recv() => Some(event),
+                Some(event) = self.answers.1.recv() => Some(Received::now(event)),
                 Some(request) = self.snapshots.recv() => {
                     // Whoever asked may have gone away: nothing is owed to them.
                     let _ = request.send(Box::new(self.patrol.snapshot()));
                     continue;
                 }
                 event = self.events.recv() => match event {
-                    Some(event) => Some(event),
+                    Some(received) => Some(received),
                     None => break Ended::SourceEnded,
                 },
                 () = tokio::time::sleep(sleep) => None,
             };
-            if let Some(event) = event {
+            if let Some(received) = received {
                 let since = last_tick.elapsed();
                 if since < COALESCE {
                     tokio::time::sleep(COALESCE - since).await;
                 }
                 let now = (self.clock)();
-                self.feed(event, now);
+                self.take(received, now);
                 self.drain(now);
             }
             last_tick = tokio::time::Instant::now();
@@ -158,17 +160,31 @@ impl<E: Edge> Shell<E> {
                 break Ended::Done;
             }
         };
-        self.courier.stop(Duration::from_secs(5)).await;
-        // What was sent while stopping is recorded, if the edge still can.
-        let now = (self.clock)();
-        self.drain(now);
-        let effects = self.patrol.step(Event::Tick, now);
-        for effect in effects {
-            if matches!(effect, Effect::WriteTicketStatus { .. }) {
-                self.edge.carry_out(effect, &self.answers.0);
+        let until = tokio::time::Instant::now() + STOPPING;
+        self.courier.stop(SENDING).await;
+        // Running out of time costs a repeat under the same id, and nothing else.
+        let _ = tokio::time::timeout_at(until, self.record()).await;
+        (ended, self.patrol)
+    }
+
+    /// Nothing is sent or asked any more, but what was told until now is written down: a
+    /// record that is lost is a telling that is repeated at the next start.
+    async fn record(&mut self) {
+        loop {
+            let now = (self.clock)();
+            while let Ok(event) = self.answers.1.try_recv() {
+                self.feed(event, now);
+            }
+            let effects = self.patrol.step(Event::Tick, now);
+            self.perform(effects);
+            if self.writing.is_empty() {
+                return;
+            }
+            // We hold a sender, so it is an answer that ends the wait.
+            if let Some(event) = self.answers.1.recv().await {
+                self.feed(event, (self.clock)());
             }
         }
-        (ended, self.patrol)
     }
 
     fn is_drained(&self) -> bool {
@@ -177,20 +193,25 @@ impl<E: Edge> Shell<E> {
 
     fn drain(&mut self, now: Now) {
         for _ in 0..BURST {
-            let event = match self.answers.1.try_recv() {
-                Ok(event) => event,
-                Err(_) => match self.events.try_recv() {
-                    Ok(event) => event,
-                    Err(_) => break,
-                },
-            };
-            self.feed(event, now);
+            if let Ok(event) = self.answers.1.try_recv() {
+                self.feed(event, now);
+            } else if let Ok(received) = self.events.try_recv() {
+                self.take(received, now);
+            } else {
+                break;
+            }
         }
     }
 
+    /// What was received a while ago says how it was then.
+    fn take(&mut self, received: Received, now: Now) {
+        let wall = received.at.min(now.wall);
+        self.feed(received.event, Now { wall, ..now });
+    }
+
     fn feed(&mut self, event: Event, now: Now) {
-        if let Event::Leading(leading) = event {
-            self.pulse.leading.store(leading, Ordering::Relaxed);
+        if let Event::Written(id, _) = &event {
+            self.writing.remove(id);
         }
         let effects = self.patrol.step(event, now);
         self.perform(effects);
@@ -205,10 +226,34 @@ impl<E: Edge> Shell<E> {
                 Effect::Send { id, target, notice } => {
                     self.courier.send(id, *target, *notice, &self.answers.0);
                 }
-                other => self.edge.carry_out(other, &self.answers.0),
+                // Nobody waits for the answers of a process that ends.
+                Effect::Review(_) | Effect::Count(_) if self.courier.is_stopped() => {}
+                other => {
+                    self.writing.extend(ticket_write(&other));
+                    self.edge.carry_out(other, &self.answers.0);
+                }
             }
         }
         wake
+    }
+}
+
+/// The id of a write of a ticket.
+fn ticket_write(effect: &Effect) -> Option<WriteId> {
+    match effect {
+        Effect::CreateTicket { id, .. }
+        | Effect::WriteTicketStatus { id, .. }
+        | Effect::WriteTicketLabels { id, .. }
+        | Effect::DeleteTicket { id, .. }
+        | Effect::ReadTicket { id, .. } => Some(*id),
+        Effect::WritePolicyStatus { .. }
+        | Effect::WritePolicyFinalizer { .. }
+        | Effect::WriteReceiverStatus { .. }
+        | Effect::Send { .. }
+        | Effect::Review(_)
+        | Effect::Count(_)
+        | Effect::Announce(_)
+        | Effect::WakeAt(_) => None,
     }
 }
 

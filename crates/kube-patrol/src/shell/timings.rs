@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use patrol_core::engine::Snapshot;
+use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec};
 
 use crate::metrics::Families;
@@ -22,8 +24,21 @@ impl Timings {
         HistogramVec::new(options.buckets(buckets), &["receiver"]).map(Self)
     }
 
-    /// Adds them to a scrape.
-    pub fn export(&self, families: &mut Families) {
+    /// Adds them to a scrape; those of receivers that are no more are forgotten.
+    pub fn export(&self, families: &mut Families, snapshot: &Snapshot) {
+        let gone: Vec<String> = self
+            .0
+            .collect()
+            .iter()
+            .flat_map(|family| family.get_metric())
+            .flat_map(|metric| metric.get_label())
+            .map(|label| label.value().to_owned())
+            .filter(|name| !snapshot.receivers.iter().any(|r| r.name == *name))
+            .collect();
+        for name in gone {
+            // Forgotten by another scrape is forgotten, too.
+            let _ = self.0.remove_label_values(&[&name]);
+        }
         families.keep(
             "histogram",
             REQUEST_SECONDS,

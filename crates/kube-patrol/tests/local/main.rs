@@ -6,6 +6,7 @@ mod faults;
 mod once;
 mod process;
 mod receiver;
+mod stopping;
 
 use std::fs;
 use std::time::Duration;

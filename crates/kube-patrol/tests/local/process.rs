@@ -145,6 +145,23 @@ impl Local {
         Self { child, out, log }
     }
 
+    /// Nobody reads what it says.
+    pub fn unread(world: &World) -> Self {
+        let child = binary()
+            .arg("local")
+            .arg(world.path(""))
+            .args(["--log-level", "debug"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            out: Arc::default(),
+            log: Arc::default(),
+        }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -189,6 +206,18 @@ impl Local {
         thread::sleep(delay);
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Ends it as a terminal does; returns its exit code and all it said.
+    pub fn stop_and_read(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(sent.success());
+        let code = eventually("it ends", || self.child.try_wait().unwrap()).code();
+        eventually("its output ends", || {
+            (Arc::strong_count(&self.out) == 1).then_some(())
+        });
+        (code, self.out())
     }
 
     /// Ends it as a terminal does; returns its exit code.

@@ -111,6 +111,7 @@ impl Patrol {
         self.mark_policy(&name);
         self.policy_receiver_changed(&name);
         self.routes_changed();
+        self.prune_counters();
     }
 
     fn compile_policy(&mut self, name: &Sym, now: Now) {

@@ -299,6 +299,7 @@ impl Patrol {
 
     pub(super) fn receiver_gone(&mut self, name: &str) {
         if self.receivers.remove(name).is_some() {
+            self.prune_counters();
             self.routes_changed();
             self.evaluation.status_dirty = true;
         }

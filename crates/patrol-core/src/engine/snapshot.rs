@@ -1,7 +1,7 @@
 //! What metrics read: aggregates computed when asked, and counters that only grow. No
 //! object name is in it but those of policies and receivers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity};
@@ -43,6 +43,19 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Forgets policies and receivers that are no more.
+    fn keep(&mut self, policy: impl Fn(&str) -> bool, receiver: impl Fn(&str) -> bool) {
+        self.opened.retain(|(name, _), _| policy(name));
+        self.reopened.retain(|name, _| policy(name));
+        self.resolved.retain(|(name, ..), _| policy(name));
+        self.breached.retain(|(name, _), _| policy(name));
+        self.patrols.retain(|(name, _), _| policy(name));
+        self.patrol_seconds.retain(|name, _| policy(name));
+        self.delivered.retain(|(name, _), _| receiver(name));
+        self.requests.retain(|(name, _), _| receiver(name));
+        self.delivery_seconds.retain(|name, _| receiver(name));
+    }
+
     pub(super) fn transition(
         &mut self,
         policy: &str,
@@ -194,6 +207,19 @@ pub struct ReceiverSnapshot {
 }
 
 impl Patrol {
+    /// A policy or receiver went: what was counted of it goes with it, once no ticket of it
+    /// is left. Names come and go for as long as a process runs.
+    pub(super) fn prune_counters(&mut self) {
+        let mut policies: BTreeSet<String> = self.policies.keys().map(Sym::to_string).collect();
+        let findings = self.tickets.iter().map(|(_, t, _)| &t.spec.finding.policy);
+        policies.extend(findings.cloned());
+        let receivers = &self.receivers;
+        self.counters.keep(
+            |policy| policies.contains(policy),
+            |receiver| receivers.contains_key(receiver),
+        );
+    }
+
     /// The state in numbers.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

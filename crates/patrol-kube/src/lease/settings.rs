@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Longest pause after a takeover: for so long nobody is told anything.
+const TAKEOVER_WAIT_MAX: Duration = Duration::from_secs(300);
+
 /// Who stands for election, where, and its times.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
@@ -53,6 +56,11 @@ impl LeaseSettings {
                 "--retry-period: is not between 0s and --renew-deadline: make it shorter"
                     .to_owned(),
             );
+        }
+        // Zero is allowed: a holder's calls end before its lease does, the wait is for
+        // clocks that run apart. Nobody writes or sends while it lasts.
+        if self.takeover_wait > TAKEOVER_WAIT_MAX {
+            return Err("--takeover-wait: is longer than 5m: make it shorter".to_owned());
         }
         Ok(())
     }
@@ -118,5 +126,15 @@ mod tests {
             let error = check(times.0, times.1, times.2).unwrap_err();
             assert!(error.starts_with(flag), "{error}");
         }
+        let waiting = |takeover_wait: Duration| {
+            LeaseSettings {
+                takeover_wait,
+                ..LeaseSettings::new("ns", "a")
+            }
+            .check()
+        };
+        assert_eq!(waiting(Duration::ZERO), Ok(()));
+        let error = waiting(Duration::from_secs(3_600)).unwrap_err();
+        assert!(error.starts_with("--takeover-wait"), "{error}");
     }
 }

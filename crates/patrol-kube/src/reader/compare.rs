@@ -1,5 +1,5 @@
 //! Comparing what the watch brought with a list of metadata, now and then: the only way to
-//! notice an event that the server's cache or something on the way lost (faults.md K7).
+//! notice an event that the server's cache or something on the way lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,6 @@ impl Source {
         if let Some(every) = shared.settings.verify_every {
             self.verify_at = Some(Instant::now() + every);
         }
-        let _turn = shared.lists.acquire().await;
         match list_versions(&shared, self.kind).await {
             Ok(Some((at, listed))) => {
                 if let Some(versions) = &mut self.versions {
@@ -55,7 +54,7 @@ impl Source {
         if let Some(health) = self.health() {
             health.add_verification();
             if differing > 0 {
-                health.add_divergence();
+                health.add_divergences(differing);
                 tracing::warn!(kind = %self.kind, objects = differing,
                     "objects differ from a list although the watch lost nothing");
             }
@@ -68,7 +67,7 @@ type Listed = (u64, Vec<(ObjectKey, u64)>);
 
 /// Lists the versions of all objects; `None` when the server's are no numbers.
 async fn list_versions(shared: &Shared, kind: Kind) -> Result<Option<Listed>, Trouble> {
-    let mut pager = Pager::new(&shared.http, &shared.settings, kind, METADATA_LIST);
+    let mut pager = Pager::new(shared, kind, METADATA_LIST);
     let mut listed = Vec::new();
     let mut at = None;
     while let Some(page) = pager.next().await? {

@@ -43,7 +43,7 @@ pub struct KindHealth {
     /// Lists that a trouble made necessary: expired versions, watches that end at once,
     /// broken frames, divergence.
     relists: AtomicU64,
-    /// Comparisons with a list of metadata that found a difference.
+    /// Objects that a comparison with a list of metadata found different.
     divergences: AtomicU64,
     /// Comparisons made.
     verifications: AtomicU64,
@@ -82,8 +82,6 @@ counters! {
     lists, add_list;
     /// Lists that a trouble made necessary.
     relists, add_relist;
-    /// Comparisons with a list of metadata that found a difference.
-    divergences, add_divergence;
     /// Comparisons made.
     verifications, add_verification;
     /// Calls and watches that failed.
@@ -106,6 +104,17 @@ impl KindHealth {
     #[must_use]
     pub fn is_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Objects that a comparison with a list of metadata found different.
+    #[must_use]
+    pub fn divergences(&self) -> u64 {
+        self.divergences.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_divergences(&self, objects: usize) {
+        let objects = u64::try_from(objects).unwrap_or(u64::MAX);
+        self.divergences.fetch_add(objects, Ordering::Relaxed);
     }
 
     pub(super) fn hear(&self) {

@@ -9,10 +9,11 @@ use http::{Method, StatusCode};
 use patrol_core::kind::Kind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::SemaphorePermit;
 
-use super::backoff;
 use super::settings::ReaderSettings;
 use super::trouble::Trouble;
+use super::{Shared, backoff};
 use crate::client::{Call, Http};
 use crate::error::CallError;
 use crate::path;
@@ -20,10 +21,11 @@ use crate::path;
 /// Tries of one page after the first; the first page has one, its caller backs off.
 const PAGE_TRIES: u32 = 6;
 
-/// Reads one list, page by page.
+/// Reads one list, page by page. It has one of the turns for lists, save while it waits to
+/// try again: kinds that cannot be read keep no other from being listed.
 pub(super) struct Pager<'a> {
-    http: &'a Http,
-    settings: &'a ReaderSettings,
+    shared: &'a Shared,
+    turn: Option<SemaphorePermit<'a>>,
     kind: Kind,
     accept: &'static str,
     limit: u32,
@@ -65,18 +67,13 @@ struct RawListMeta<'a> {
 }
 
 impl<'a> Pager<'a> {
-    pub(super) fn new(
-        http: &'a Http,
-        settings: &'a ReaderSettings,
-        kind: Kind,
-        accept: &'static str,
-    ) -> Self {
+    pub(super) fn new(shared: &'a Shared, kind: Kind, accept: &'static str) -> Self {
         Self {
-            http,
-            settings,
+            shared,
+            turn: None,
             kind,
             accept,
-            limit: settings.page_limit,
+            limit: shared.settings.page_limit,
             next: Next::First,
             version: None,
         }
@@ -93,11 +90,16 @@ impl<'a> Pager<'a> {
         };
         let mut failures = 0;
         loop {
+            if self.turn.is_none() {
+                // Never closed; without turns a list would still be right.
+                self.turn = self.shared.lists.acquire().await.ok();
+            }
             match self.page().await {
                 Ok(page) => return Ok(Some(page)),
                 Err(trouble) if trouble.is_passing() && failures + 1 < tries => {
                     failures += 1;
-                    let pause = self.settings.pause(failures);
+                    self.turn = None;
+                    let pause = self.shared.settings.pause(failures);
                     tokio::time::sleep(pause.max(trouble.retry_after().unwrap_or_default())).await;
                 }
                 Err(trouble) => return Err(trouble),
@@ -113,8 +115,9 @@ impl<'a> Pager<'a> {
                 accept: self.accept,
                 body: None,
             };
-            let settings = self.settings;
+            let settings = &self.shared.settings;
             let called = self
+                .shared
                 .http
                 .call(call, settings.page_deadline, settings.page_max);
             match called.await {

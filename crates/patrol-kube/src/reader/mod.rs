@@ -1,7 +1,7 @@
 //! Watches of the kinds a patrol reads, turned into events of the engine.
 //!
-//! kube's watcher is not used: it does not notice a watch that ends at once (faults.md
-//! K1), does not list again on a 410 by status (K2), and one undecodable object stops it.
+//! kube's watcher is not used: it does not notice a watch that ends at once, does not list
+//! again on a 410 by status, and one undecodable object stops it.
 //! The loop here lists, watches, and lists again whenever it cannot be sure that it saw
 //! everything; every object is decoded by itself. It says what it saw and what it could
 //! not see; it never concludes anything from it.
@@ -22,6 +22,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use patrol_api::time::Time;
 use patrol_core::event::Event;
 use patrol_core::kind::Kind;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -30,8 +31,30 @@ use tokio::task::JoinSet;
 pub use health::{Health, KindHealth};
 pub use settings::ReaderSettings;
 
+use crate::boot_clock;
 use crate::client::Http;
 use source::Source;
+
+/// What was read, and when: words that wait in a queue get no younger there, and freshness
+/// is the age of a word.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// When it came off the wire.
+    pub at: Time,
+    /// What it says.
+    pub event: Event,
+}
+
+impl Received {
+    /// Something that was read just now.
+    #[must_use]
+    pub fn now(event: Event) -> Self {
+        Self {
+            at: boot_clock::wall(),
+            event,
+        }
+    }
+}
 
 /// Reads kinds until nobody takes events any more.
 pub struct Reader {
@@ -44,7 +67,7 @@ pub(super) struct Shared {
     http: Http,
     settings: ReaderSettings,
     health: Arc<Health>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Received>,
     lists: Semaphore,
     /// Woken when the definition of a kind changes: it may be installed now.
     defined: BTreeMap<Kind, Notify>,
@@ -58,7 +81,7 @@ impl Reader {
         http: Http,
         kinds: impl IntoIterator<Item = Kind>,
         settings: ReaderSettings,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<Received>,
     ) -> Self {
         let kinds: Vec<Kind> = kinds.into_iter().collect();
         let health = Arc::new(Health::new(kinds.iter().copied()));

@@ -8,12 +8,12 @@ use patrol_core::kind::Kind;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::Shared;
 use super::compare::offset;
 use super::health::KindHealth;
 use super::list::Pager;
 use super::trouble::Trouble;
 use super::versions::Versions;
+use super::{Received, Shared};
 use crate::client::JSON;
 
 /// Times a list is begun anew because it took longer than its version lived.
@@ -80,7 +80,7 @@ impl Source {
     }
 
     pub(super) async fn send(&self, event: Event) -> Result<(), Trouble> {
-        let sent = self.shared.events.send(event).await;
+        let sent = self.shared.events.send(Received::now(event)).await;
         sent.map_err(|_| Trouble::Closed)
     }
 
@@ -88,7 +88,6 @@ impl Source {
 
     async fn list(&mut self) -> Result<(), Trouble> {
         let shared = Arc::clone(&self.shared);
-        let _turn = shared.lists.acquire().await;
         let mut restarts = 0;
         loop {
             match self.list_once(&shared).await {
@@ -100,7 +99,7 @@ impl Source {
     }
 
     async fn list_once(&mut self, shared: &Shared) -> Result<(), Trouble> {
-        let mut pager = Pager::new(&shared.http, &shared.settings, self.kind, JSON);
+        let mut pager = Pager::new(shared, self.kind, JSON);
         if let Some(versions) = &mut self.versions {
             *versions = Versions::default();
         }

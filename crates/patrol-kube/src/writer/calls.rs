@@ -1,29 +1,28 @@
 //! The single writes: how each is put to the server.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use http::Method;
 use patrol_api::ticket::Ticket;
 use patrol_core::effect::{Effect, Precondition};
+use patrol_core::engine::FINALIZER;
 use patrol_core::event::{Event, WriteId, WriteResult, Written};
 use patrol_core::facts::{ObjectKey, decode};
 use patrol_core::kind::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::outcome::{object, result};
 use crate::client::{Call, Http, JSON, MERGE_PATCH, OBJECT_MAX, Reply};
 use crate::error::CallError;
+use crate::lease::Fence;
 use crate::path;
 use crate::status::Status;
 
 /// Who writes, in `managedFields`; a field the server does not know is an error and not
 /// dropped in silence.
 const WRITE: &str = "fieldManager=kube-patrol&fieldValidation=Strict";
-/// The finalizer on a policy whose closings are owed.
-const FINALIZER: &str = "kubepatrol.io/closing";
-
 /// The id of a write.
 pub(super) fn id_of(effect: &Effect) -> Option<WriteId> {
     match effect {
@@ -43,10 +42,11 @@ pub(super) fn id_of(effect: &Effect) -> Option<WriteId> {
     }
 }
 
-/// The API server, for as long as a write may take.
+/// The API server, for as long as a write may take, whatever number of calls it needs.
 pub(super) struct Server<'a> {
     pub(super) http: &'a Http,
-    pub(super) deadline: Duration,
+    pub(super) fence: &'a Fence,
+    pub(super) until: Instant,
 }
 
 /// Metadata of a body: which object in which state is meant, and what is to change of it.
@@ -237,6 +237,10 @@ fn place(kind: Kind, at: &Precondition) -> String {
     path::object(kind, &at.key.namespace, &at.key.name)
 }
 
+/// Makes one call. Asks right before it whether this process leads, and waits no longer
+/// than it certainly does: no call is waited for that another leader might contradict.
 async fn send(server: &Server<'_>, call: Call) -> Result<Reply, CallError> {
-    server.http.call(call, server.deadline, OBJECT_MAX).await
+    let led = server.fence.remaining().ok_or(CallError::NotLeader)?;
+    let left = server.until.saturating_duration_since(Instant::now());
+    server.http.call(call, left.min(led), OBJECT_MAX).await
 }

@@ -1,7 +1,7 @@
 //! What a reply means for the engine. Of the server's words only known ones count.
 
 use patrol_api::time::Span;
-use patrol_core::event::{WriteResult, Written};
+use patrol_core::event::{Refusal, WriteResult, Written};
 use patrol_core::facts::{Fact, decode};
 use patrol_core::kind::Kind;
 
@@ -13,6 +13,7 @@ use crate::status::Status;
 pub(super) fn result(kind: Kind, reply: Result<Reply, CallError>) -> WriteResult {
     let reply = match reply {
         Ok(reply) => reply,
+        Err(CallError::NotLeader) => return WriteResult::Refused(Refusal::NotLeader),
         Err(error) => {
             tracing::warn!(kind = %kind, reason = error.as_str(), "a write brought no reply");
             return WriteResult::Failed;

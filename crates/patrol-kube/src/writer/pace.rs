@@ -1,5 +1,5 @@
 //! The pace of writes: a token bucket whose rate halves when the server asks for it or
-//! slows down, and recovers step by step (alerting.md AD-21).
+//! slows down, and recovers step by step.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! custom kind are there.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -21,6 +22,8 @@ use crate::path;
 const AT_ONCE: usize = 4;
 /// Tries of one question.
 const TRIES: usize = 3;
+/// All questions of a review together. Whoever asked asks again after half a minute.
+const REVIEW_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Whether each kind may be listed and watched. `None`: the API server did not answer, so
 /// nothing can be said; whoever asked asks again.
@@ -28,6 +31,11 @@ pub(super) async fn review(
     http: &Http,
     kinds: &[Kind],
 ) -> Option<BTreeMap<Kind, Result<(), Blindness>>> {
+    let asked = tokio::time::timeout(REVIEW_DEADLINE, ask(http, kinds));
+    asked.await.ok()?
+}
+
+async fn ask(http: &Http, kinds: &[Kind]) -> Option<BTreeMap<Kind, Result<(), Blindness>>> {
     let mut questions: Vec<(Kind, &'static str)> = vec![];
     for kind in kinds {
         questions.extend([(*kind, "list"), (*kind, "watch")]);

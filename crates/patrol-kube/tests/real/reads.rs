@@ -11,7 +11,7 @@ use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_e2e::control_plane::{ADMIN, ControlPlane};
 use patrol_e2e::installed::install_crds;
-use patrol_kube::reader::{Health, Reader, ReaderSettings};
+use patrol_kube::reader::{Health, Reader, ReaderSettings, Received};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -19,7 +19,7 @@ use crate::stage::{DEADLINE, operator, raise, send};
 
 /// What a reader said so far, as the engine would keep it.
 struct Seen {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Received>,
     health: Arc<Health>,
     objects: BTreeMap<Kind, BTreeMap<ObjectKey, String>>,
     mentioned: BTreeMap<Kind, BTreeSet<ObjectKey>>,
@@ -49,7 +49,7 @@ impl Seen {
         let end = tokio::time::Instant::now() + DEADLINE;
         while !done(self) {
             match tokio::time::timeout_at(end, self.events.recv()).await {
-                Ok(Some(event)) => self.take(event),
+                Ok(Some(received)) => self.take(received.event),
                 Ok(None) => panic!("{what}: the reader ended"),
                 Err(_) => panic!(
                     "{what}: not in time; complete {:?}, absent {:?}, blind {:?}",

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use patrol_core::kind::Kind;
 use serde_json::json;
 
 use crate::server::{Answer, Asked, Server};
@@ -165,7 +166,7 @@ async fn pages_that_are_too_large_are_asked_for_in_smaller_pieces() {
     );
 }
 
-/// K3.
+/// kube reads without a deadline.
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_by_the_deadline() {
     let server = listed(|_, _| Answer::Silence);
@@ -179,7 +180,24 @@ async fn a_server_that_never_answers_is_given_up_by_the_deadline() {
     );
 }
 
-/// K4: the pause that a server asks for is kept (its cap is proved beside its code).
+/// One turn for all lists: it is not held while a page waits to be tried again.
+#[tokio::test]
+async fn a_kind_that_cannot_be_read_keeps_no_other_from_being_listed() {
+    let server = listed(|_, asked| match asked.path.contains("/pods") {
+        true if asked.query.contains_key("continue") => {
+            Answer::With(429, "Retry-After: 60", String::new())
+        }
+        true => Answer::json(page(10, "next", &[pod("a", 1)])),
+        false => Answer::json(list(10, &[])),
+    });
+    let settings = patrol_kube::reader::ReaderSettings { lists: 1, ..fast() };
+    let mut both = Watching::start(&server, &[Kind::Pod, Kind::Ticket], settings);
+    both.until("listed").await;
+    assert!(!both.pod_health().is_seen());
+    assert!(both.health(Kind::Ticket).is_seen());
+}
+
+/// kube sleeps inside a call for as long as it is asked to: the pause that a server asks for is kept (its cap is proved beside its code).
 #[tokio::test]
 async fn throttling_is_obeyed_and_is_blindness_when_it_lasts() {
     let server = listed(|n, _| match n {

@@ -12,6 +12,23 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Asked, Server};
 use crate::watching::{Watching, bookmark, count, fast, lines, list, pod};
 
+/// Receivers must not be the API server, under whatever address it has.
+#[tokio::test]
+async fn the_addresses_of_the_api_server_are_known() {
+    let server = Server::start(|asked| match asked.path.ends_with("/endpointslices") {
+        true => Answer::json(json!({"kind": "EndpointSliceList", "items": [
+            {"endpoints": [{"addresses": ["192.0.2.7", "2001:db8::7"]}, {"addresses": ["no"]}]},
+            {"endpoints": null},
+        ]})),
+        false => Answer::status(404, "NotFound"),
+    });
+    let found = server.connection().server_addresses().await;
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["127.0.0.1", "192.0.2.7", "2001:db8::7"]);
+    let denied = Server::start(|_| Answer::status(403, "Forbidden"));
+    assert_eq!(denied.connection().server_addresses().await.len(), 1);
+}
+
 #[tokio::test]
 async fn access_denied_to_a_list_is_told_at_once_and_regained_by_list_and_watch() {
     let allowed = Arc::new(AtomicBool::new(false));

@@ -79,7 +79,7 @@ async fn a_watch_goes_on_where_the_last_one_ended() {
     pods.stop().await;
 }
 
-/// K1.
+/// kube begins such a watch again at once, for ever.
 #[tokio::test]
 async fn watches_that_end_at_once_slow_down_and_end_in_blindness() {
     let mended = Arc::new(AtomicBool::new(false));
@@ -148,7 +148,7 @@ async fn short_watches_with_events_keep_a_pause_and_are_no_blindness() {
     assert_eq!(pods.pod_health().lists(), 1);
 }
 
-/// K2.
+/// kube goes on watching the version that is gone.
 #[tokio::test]
 async fn gone_by_status_lists_again_and_for_ever_gone_is_blindness() {
     let server = watched(|_, _| Answer::status(410, "Expired"));
@@ -194,7 +194,7 @@ async fn other_errors_keep_the_version_once_and_then_are_blindness() {
     assert_eq!(count(&words, "list"), 1, "{words:?}");
 }
 
-/// K6.
+/// kube waits for a connection that says nothing until the system gives it up.
 #[tokio::test]
 async fn a_half_open_watch_is_dropped_and_twice_is_blindness() {
     let server = watched(|n, _| match n {
@@ -293,7 +293,7 @@ async fn an_object_that_cannot_be_decoded_is_told_and_stops_nothing() {
     assert_eq!(pods.pod_health().undecodable(), 3);
 }
 
-/// K7. The pod `b` was lost on the way; the pod `a` was deleted unseen.
+/// No watch notices such a loss. The pod `b` was lost on the way; the pod `a` was deleted unseen.
 #[tokio::test]
 async fn a_lost_event_is_found_by_comparing_and_counted() {
     let settings = || ReaderSettings {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use patrol_core::event::Event;
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
-use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings};
+use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings, Received};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -36,7 +36,7 @@ pub fn fast() -> ReaderSettings {
 }
 
 pub struct Watching {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Received>,
     health: Arc<Health>,
     task: JoinHandle<()>,
 }
@@ -63,6 +63,7 @@ impl Watching {
         next.await
             .expect("no event in time")
             .expect("the reader ended")
+            .event
     }
 
     /// The words of all events up to and including the first that is `last`.
@@ -71,7 +72,7 @@ impl Watching {
         let end = tokio::time::Instant::now() + DEADLINE;
         loop {
             let word = match tokio::time::timeout_at(end, self.events.recv()).await {
-                Ok(event) => word(&event.expect("the reader ended")),
+                Ok(event) => word(&event.expect("the reader ended").event),
                 Err(_) => panic!("no {last:?} in time, only {words:?}"),
             };
             let done = word == last;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::event::{Event, Refusal, WriteId, WriteResult};
 use patrol_core::facts::ObjectKey;
-use patrol_kube::lease::Fence;
+use patrol_kube::lease::{Fence, Lease, LeaseSettings};
 use patrol_kube::writer::{Answers, WRITES_PER_SECOND, Writer, writer};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -66,7 +66,7 @@ fn is_post(asked: &Asked) -> bool {
     asked.method == "POST"
 }
 
-/// K5.
+/// kube repeats a POST.
 #[tokio::test]
 async fn a_create_is_never_repeated_by_itself() {
     for code in [429, 500, 503, 504] {
@@ -139,7 +139,66 @@ async fn who_does_not_certainly_lead_sends_no_byte() {
     assert!(server.asked().is_empty());
 }
 
-/// K4.
+/// A write of several calls asks before each of them.
+#[tokio::test]
+async fn who_stops_leading_between_two_calls_sends_no_second() {
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let server = Server::start(move |asked| {
+        if asked.path.contains("/leases") {
+            return lease(asked);
+        }
+        if asked.method == "GET" {
+            arrived.send(()).unwrap();
+            wait.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+        }
+        let mut policy = json!({"apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy",
+            "metadata": {"name": "t", "uid": "u", "resourceVersion": "7"}, "spec": {}});
+        policy["metadata"]["generation"] = 1.into();
+        Answer::json(policy)
+    });
+    let settings = LeaseSettings::new("ns", "replica-0");
+    let lease = Lease::new(server.connection().writes, settings);
+    let (fence, mut leading) = (lease.fence(), lease.leading());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(lease.run(async move { drop(stopped.await) }));
+    let led = tokio::time::timeout(DEADLINE, leading.wait_for(|leading| *leading));
+    led.await.unwrap().unwrap();
+
+    let mut writing = Writing::start(&server, fence);
+    let write = writing.write(Effect::WritePolicyFinalizer {
+        id: WriteId(1),
+        at: Precondition {
+            key: ObjectKey::new("", "t"),
+            ..at()
+        },
+        present: true,
+    });
+    let deposed = async {
+        let came = tokio::task::spawn_blocking(move || arrivals.recv_timeout(DEADLINE));
+        came.await.unwrap().unwrap();
+        stop.send(()).unwrap();
+        leading.wait_for(|leading| !*leading).await.unwrap();
+        go.send(()).unwrap();
+    };
+    let (result, ()) = tokio::join!(write, deposed);
+    let refused = matches!(result, WriteResult::Refused(Refusal::NotLeader));
+    assert!(refused, "{result:?}");
+    assert_eq!(server.count(|asked| asked.method == "PATCH"), 0);
+}
+
+/// A Lease that is there as soon as someone makes it.
+fn lease(asked: &Asked) -> Answer {
+    if asked.method == "GET" {
+        return Answer::status(404, "NotFound");
+    }
+    let mut body: Value = serde_json::from_str(&asked.body).unwrap();
+    body["metadata"]["resourceVersion"] = "1".into();
+    Answer::json(body)
+}
+
+/// kube sleeps for as long as it is asked to.
 #[tokio::test]
 async fn an_endless_retry_after_is_handed_on_capped_and_not_slept() {
     let server = Server::start(|_| Answer::With(429, "Retry-After: 3600", String::new()));

@@ -1,0 +1,271 @@
+//! Deliveries to receivers that refuse, hang or are set up wrongly.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use patrol_api::receiver::{UrlFrom, WebhookSpec};
+use patrol_api::ticket::Subject;
+use patrol_api::time::Time;
+use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
+use patrol_core::engine::Snapshot;
+use patrol_core::notice::{Cluster, Counts, Group, NoticeKind, NoticeTicket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::super::secrets::Reading;
+use super::*;
+use crate::metrics::Families;
+
+/// A receiver that answers every request with this status, or never.
+struct Receiver {
+    url: String,
+    posts: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    async fn start(status: Option<u16>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let posts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&posts);
+        tokio::spawn(async move {
+            let mut held = vec![];
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                counted.fetch_add(1, Ordering::SeqCst);
+                if let Some(status) = status {
+                    let reply = format!(
+                        "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                    );
+                    let _ = stream.write_all(reply.as_bytes()).await;
+                    let _ = stream.shutdown().await;
+                }
+                held.push(stream);
+            }
+        });
+        Self { url, posts }
+    }
+
+    fn posts(&self) -> usize {
+        self.posts.load(Ordering::SeqCst)
+    }
+}
+
+/// Keys with the value that is cached and the one that is read afresh.
+struct Keys(BTreeMap<&'static str, (String, String)>);
+
+impl SecretSource for Keys {
+    fn read<'a>(&'a self, _name: &'a str, key: &'a str, fresh: bool) -> Reading<'a> {
+        let found = self.0.get(key).map(|(cached, now)| match fresh {
+            true => now.as_str(),
+            false => cached.as_str(),
+        });
+        Box::pin(std::future::ready(found.map(Secret::from)))
+    }
+}
+
+struct Leads(Option<Duration>);
+
+impl Fence for Leads {
+    fn may_send(&self) -> Option<Duration> {
+        self.0
+    }
+}
+
+fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>) -> Post {
+    let keys = keys
+        .iter()
+        .map(|(key, cached, now)| (*key, ((*cached).to_owned(), (*now).to_owned())))
+        .collect();
+    Post::new(
+        Arc::new(Keys(keys)),
+        Arc::new(Leads(leads)),
+        true,
+        vec![],
+        patrol_kube::boot_clock::now,
+        Timings::new().unwrap(),
+    )
+}
+
+fn at(key: &str) -> SecretKeyRef {
+    SecretKeyRef {
+        name: "soc".into(),
+        key: key.into(),
+    }
+}
+
+fn target(webhook: WebhookSpec) -> Target {
+    Target {
+        name: "soc".into(),
+        uid: "u".into(),
+        webhook,
+        allow: vec![],
+        minimal: false,
+    }
+}
+
+fn to(url: &str) -> Target {
+    target(WebhookSpec {
+        url: Some(url.into()),
+        ..WebhookSpec::default()
+    })
+}
+
+fn notice() -> Notice {
+    let now = Time::from_unix(1_800_000_000);
+    Notice {
+        kind: NoticeKind::Alert,
+        at: now,
+        cluster: Cluster::default(),
+        receiver: "soc".into(),
+        policy: "p".into(),
+        reason: AlertReason::Opened,
+        group: Group::default(),
+        counts: Counts::default(),
+        tickets: vec![NoticeTicket {
+            event_id: "e".into(),
+            namespace: "shop".into(),
+            name: "t".into(),
+            uid: "t-uid".into(),
+            episode: 1,
+            seq: 1,
+            n: 1,
+            reason: AlertReason::Opened,
+            state: ToldState::Firing,
+            phase: Phase::Open,
+            severity: Severity::High,
+            resolution: None,
+            check: "sidecar-missing".into(),
+            requirement: None,
+            title: "A sidecar is missing".into(),
+            message: "agent is missing".into(),
+            layer: Layer::L4,
+            party: Party::Customer,
+            subject: Subject {
+                group: "apps".into(),
+                kind: "Deployment".into(),
+                namespace: Some("shop".into()),
+                name: "web".into(),
+                uid: None,
+            },
+            subject_ref: "Deployment/web".into(),
+            affected: 1,
+            opened_at: now,
+            first_opened_at: now,
+            due_at: None,
+            sla_breached: false,
+            resolved_at: None,
+            recurrences: 0,
+            flapping: false,
+            verified_at: None,
+            assignee: None,
+            remediation: String::new(),
+        }],
+    }
+}
+
+const LEADS: Option<Duration> = Some(Duration::from_secs(60));
+
+async fn class(post: &Post, target: &Target) -> DeliveryClass {
+    let parts = deliver(post, target, &notice()).await;
+    assert_eq!(parts.len(), 1);
+    parts[0].class
+}
+
+#[tokio::test]
+async fn a_refusal_is_believed_at_once_where_no_secret_is_involved() {
+    for status in [404, 302, 401] {
+        let receiver = Receiver::start(Some(status)).await;
+        let class = class(&post(&[], LEADS), &to(&receiver.url)).await;
+        assert!(matches!(class, DeliveryClass::Config(_)), "{class:?}");
+        assert_eq!(receiver.posts(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_tried_again_once_a_secret_really_changed() {
+    let old = Receiver::start(Some(404)).await;
+    let new = Receiver::start(Some(200)).await;
+    let secret = target(WebhookSpec {
+        url_from: Some(UrlFrom {
+            secret_key_ref: at("url"),
+        }),
+        ..WebhookSpec::default()
+    });
+    let same = post(&[("url", &old.url, &old.url)], LEADS);
+    assert!(matches!(
+        class(&same, &secret).await,
+        DeliveryClass::Config(_)
+    ));
+    assert_eq!(old.posts(), 1, "the secret is the same");
+    let rotated = post(&[("url", &old.url, &new.url)], LEADS);
+    assert_eq!(class(&rotated, &secret).await, DeliveryClass::Accepted);
+    assert_eq!((old.posts(), new.posts()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_secret_is_said_and_its_value_is_not() {
+    let receiver = Receiver::start(Some(200)).await;
+    let signed = target(WebhookSpec {
+        url: Some(receiver.url.clone()),
+        signing_secret_ref: Some(at("sign")),
+        ..WebhookSpec::default()
+    });
+    for (value, says) in [
+        ("s3cret", "whsec_"),
+        (" ", "empty"),
+        ("whsec_c2hvcnQ=", "length"),
+    ] {
+        match class(&post(&[("sign", value, value)], LEADS), &signed).await {
+            DeliveryClass::Config(why) => {
+                assert!(why.contains(says) && !why.contains("s3cret"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(receiver.posts(), 0);
+}
+
+/// Another leader may send as soon as the lease has run out.
+#[tokio::test]
+async fn an_answer_is_not_waited_for_beyond_the_lease() {
+    let receiver = Receiver::start(None).await;
+    let began = Instant::now();
+    let short = post(&[], Some(Duration::from_millis(300)));
+    let class = class(&short, &to(&receiver.url)).await;
+    assert_eq!(class, DeliveryClass::Transient);
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let none = post(&[], None);
+    let parts = deliver(&none, &to(&receiver.url), &notice()).await;
+    assert_eq!(parts[0].class, DeliveryClass::NotLeader);
+    assert_eq!(receiver.posts(), 1);
+}
+
+#[tokio::test]
+async fn clients_and_series_of_receivers_that_are_gone_are_forgotten() {
+    let receiver = Receiver::start(Some(200)).await;
+    let post = post(&[], LEADS);
+    class(&post, &to(&receiver.url)).await;
+    let mut families = Families::default();
+    post.timings.export(&mut families, &Snapshot::default());
+    let left = families.into_families();
+    assert!(left.iter().all(|family| family.get_metric().is_empty()));
+    let mut clients = post.clients.lock().unwrap();
+    let cached = clients.get_mut("u").unwrap();
+    let now = (post.clock)().mono;
+    cached.used = Mono(now.0.saturating_sub(KEPT.as_millis()));
+    drop(clients);
+    let other = Target {
+        uid: "other".into(),
+        ..to(&receiver.url)
+    };
+    client(&post, &other, None, vec![]).unwrap();
+    let clients = post.clients.lock().unwrap();
+    assert_eq!(clients.keys().collect::<Vec<_>>(), ["other"]);
+}
