@@ -13,7 +13,7 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
-use patrol_core::facts::{Fact, ObjectKey, Observed};
+use patrol_core::facts::{DecodeError, Fact, ObjectKey, Observed};
 use patrol_core::kind::Kind;
 
 use super::files::{entries, is_absence};
@@ -31,8 +31,10 @@ pub struct Tickets {
     root: PathBuf,
     known: BTreeMap<ObjectKey, Known>,
     trouble: Trouble,
-    /// Said to be unreadable, for as long as that lasts.
-    unreadable: BTreeSet<ObjectKey>,
+    /// Files and folders that cannot be read, and why, for as long as that lasts. What is in
+    /// them is not known, so it is never replaced.
+    unreadable: BTreeMap<ObjectKey, String>,
+    closed: BTreeSet<PathBuf>,
 }
 
 /// A ticket as it was last written or read.
@@ -62,7 +64,8 @@ impl Tickets {
             state,
             known: BTreeMap::new(),
             trouble: Trouble::default(),
-            unreadable: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            closed: BTreeSet::new(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Tickets {
             atomic::sweep(&folder);
         }
         self.known.clear();
+        self.unreadable.clear();
         let mut events = vec![Event::ListStarted(Kind::Ticket)];
         events.extend(self.refresh());
         events.push(Event::ListFinished(Kind::Ticket));
@@ -85,6 +89,7 @@ impl Tickets {
             return vec![];
         }
         let mut keys: BTreeSet<ObjectKey> = self.known.keys().cloned().collect();
+        keys.extend(self.unreadable.keys().cloned());
         keys.extend(self.on_disk());
         let at_rest = |key: &ObjectKey| {
             let known = self.known.get(key)?;
@@ -117,6 +122,7 @@ impl Tickets {
         );
         let mut events: Vec<Event> = self.look(&key).into_iter().collect();
         let result = match self.known.get(&key) {
+            _ if self.unreadable.contains_key(&key) => WriteResult::Exists(None),
             Some(known) => WriteResult::Exists(Some(known.ticket.clone())),
             None => match random::uuid() {
                 Ok(uid) => {
@@ -184,6 +190,13 @@ impl Tickets {
     fn read(&mut self, id: WriteId, key: &ObjectKey) -> Vec<Event> {
         // Whatever was noticed is said by the answer itself.
         let _ = self.look(key);
+        if let Some(reason) = self.unreadable.get(key) {
+            let event = undecodable(key, reason);
+            return vec![
+                event,
+                Event::Written(id, WriteResult::Done(Written::Nothing)),
+            ];
+        }
         let (event, result) = match self.known.get(key) {
             Some(known) => {
                 let ticket = known.ticket.clone();
@@ -200,6 +213,9 @@ impl Tickets {
 
     /// The ticket, if it is in the state that a write assumes.
     fn assumed(&self, at: &Precondition) -> Result<&Ticket, WriteResult> {
+        if self.unreadable.contains_key(&at.key) {
+            return Err(WriteResult::Failed);
+        }
         let known = self.known.get(&at.key).ok_or(WriteResult::NotFound)?;
         let metadata = &known.ticket.metadata;
         let same = metadata.uid.as_deref() == Some(at.uid.as_str())
@@ -242,30 +258,53 @@ impl Tickets {
 
     /// Compares one file with what is known of it; says what changed.
     fn look(&mut self, key: &ObjectKey) -> Option<Event> {
-        match self.compare(key) {
-            OnDisk::Unchanged => None,
-            OnDisk::Absent => self.forget(key),
-            OnDisk::Unreadable(error) => {
-                // Not seen is not gone: what is known of it stays.
-                // A folder that is gone is told of as a whole.
-                let adrift = atomic::is_adrift(&self.state);
-                if !adrift && self.unreadable.insert(key.clone()) {
-                    let reason = crate::manifests::io_reason(&error);
-                    tracing::warn!("Ticket {key}: {reason}");
-                }
-                None
+        let found = self.compare(key);
+        if let OnDisk::Unreadable(error) = &found {
+            return self.is_blind(key, error);
+        }
+        let was_blind = self.unreadable.remove(key).is_some();
+        if was_blind {
+            tracing::info!("mended: Ticket {key}");
+        }
+        match found {
+            OnDisk::Unreadable(_) => None,
+            OnDisk::Unchanged if was_blind => {
+                let known = self.known.get(key)?;
+                Some(seen(key, known.ticket.clone()))
             }
+            OnDisk::Unchanged => None,
+            OnDisk::Absent => self.forget(key, was_blind),
             OnDisk::NoTicket => {
                 self.set_aside(key);
-                self.forget(key)
+                self.forget(key, was_blind)
             }
             OnDisk::Changed(ticket, content) => Some(self.adopt(key, ticket, content)),
         }
     }
 
-    fn forget(&mut self, key: &ObjectKey) -> Option<Event> {
-        self.known.remove(key)?;
-        Some(Event::Gone(Kind::Ticket, key.clone()))
+    /// Not seen is not gone: what is known of it stays, and so does the file.
+    fn is_blind(&mut self, key: &ObjectKey, error: &io::Error) -> Option<Event> {
+        if atomic::is_adrift(&self.state) {
+            // A folder that is gone is told of as a whole.
+            return None;
+        }
+        let reason = crate::manifests::io_reason(error);
+        if self.unreadable.get(key) == Some(&reason) {
+            return None;
+        }
+        let path = names::path(&self.root, key).unwrap_or_default();
+        tracing::warn!(
+            "{}: {reason}; until then Ticket {key} is a blind spot and the file is left alone",
+            path.display()
+        );
+        let event = undecodable(key, &reason);
+        self.unreadable.insert(key.clone(), reason);
+        Some(event)
+    }
+
+    fn forget(&mut self, key: &ObjectKey, was_blind: bool) -> Option<Event> {
+        let was_known = self.known.remove(key).is_some();
+        (was_known || was_blind).then(|| Event::Gone(Kind::Ticket, key.clone()))
     }
 
     fn compare(&mut self, key: &ObjectKey) -> OnDisk {
@@ -280,7 +319,6 @@ impl Tickets {
             }
             Err(error) => return OnDisk::Unreadable(error),
         };
-        self.unreadable.remove(key);
         match self.known.get_mut(key) {
             Some(known) if *known.content == *content => {
                 known.stamp = stamp;
@@ -350,9 +388,20 @@ impl Tickets {
             .collect()
     }
 
-    fn on_disk(&self) -> Vec<ObjectKey> {
+    fn on_disk(&mut self) -> Vec<ObjectKey> {
         let mut keys = vec![];
         for (namespace, folder) in self.folders() {
+            if let Err(error) = fs::read_dir(&folder) {
+                if !is_absence(&error) && self.closed.insert(folder.clone()) {
+                    tracing::warn!(
+                        "{}: {}; until then the tickets in it are not seen, and left alone",
+                        folder.display(),
+                        crate::manifests::io_reason(&error)
+                    );
+                }
+                continue;
+            }
+            self.closed.remove(&folder);
             for (file, _) in entries(&folder) {
                 if let Some(name) = names::object_name(&file) {
                     keys.push(ObjectKey::new(&namespace, &name));
@@ -379,6 +428,14 @@ fn version(ticket: &Ticket) -> u64 {
 
 fn next_version(ticket: &Ticket) -> String {
     version(ticket).saturating_add(1).to_string()
+}
+
+fn undecodable(key: &ObjectKey, reason: &str) -> Event {
+    Event::Undecodable(DecodeError {
+        kind: Kind::Ticket,
+        key: Some(key.clone()),
+        reason: reason.to_owned(),
+    })
 }
 
 fn seen(key: &ObjectKey, ticket: Box<Ticket>) -> Event {

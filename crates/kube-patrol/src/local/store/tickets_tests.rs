@@ -292,3 +292,47 @@ proptest::proptest! {
         proptest::prop_assert_eq!(done(answer(read).1), created);
     }
 }
+
+/// A file that cannot be read (here a link to itself; elsewhere a mode, a sick disk) may
+/// hold anything: acknowledgements, who was told.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_a_blind_spot_and_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("tickets/shop");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("t.yaml");
+    std::os::unix::fs::symlink("t.yaml", &path).unwrap();
+    let mut tickets = Tickets::new(dir.path().to_path_buf());
+    let is_blind = |event: &Event| matches!(event, Event::Undecodable(e) if e.key.is_some());
+    assert!(tickets.list().iter().any(is_blind));
+    assert!(tickets.refresh().is_empty(), "said once");
+
+    let (_, result) = create(&mut tickets, "t");
+    assert!(matches!(result, WriteResult::Exists(None)), "{result:?}");
+    let key = ObjectKey::new("shop", "t");
+    let read = Effect::ReadTicket {
+        id: WriteId(1),
+        key,
+    };
+    let (told, _) = answer(tickets.carry_out(read, now()));
+    assert!(told.iter().all(is_blind) && !told.is_empty(), "{told:?}");
+    assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(tickets.refresh()[..], [Event::Gone(..)]));
+    let (_, result) = create(&mut tickets, "t");
+    done(result);
+
+    // One that was read before is not replaced either, and comes back as it is.
+    let before = fs::read(&path).unwrap();
+    let aside = folder.join("aside");
+    fs::rename(&path, &aside).unwrap();
+    std::os::unix::fs::symlink("t.yaml", &path).unwrap();
+    assert!(tickets.refresh().iter().any(is_blind));
+    let (_, result) = create(&mut tickets, "t");
+    assert!(matches!(result, WriteResult::Exists(None)), "{result:?}");
+    fs::rename(&aside, &path).unwrap();
+    assert!(matches!(tickets.refresh()[..], [Event::Seen(_)]));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
