@@ -1,0 +1,15 @@
+//! The whole product on a real control plane. Each module raises what it needs and ends it.
+
+mod conditions;
+mod control_plane;
+mod deploy;
+mod hardening;
+mod hostile;
+mod leaders;
+mod nodes;
+mod objects;
+mod operator;
+mod outage;
+mod receiver;
+mod sight;
+mod survival;
