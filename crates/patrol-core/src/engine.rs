@@ -73,6 +73,9 @@ impl Config {
     }
 }
 
+/// Status writes of policies under way at most, and as many of receivers: the rest waits
+/// here and not behind the edge's slots, where it would count as lost.
+const STATUSES_IN_FLIGHT: usize = 8;
 /// Two clocks that differ by more than this within one wait were set, not slewed.
 const JUMP: Span = Span::seconds(5);
 
@@ -100,6 +103,8 @@ pub struct Patrol {
     /// Since when this process leads, if it does.
     led_since: Mono,
     closing: policies::Closing,
+    /// The policy whose status had to wait: its turn is first.
+    turn: Option<Sym>,
     /// When policies' statuses were last worked out.
     reported: Option<Mono>,
     wake: Wake,
@@ -151,6 +156,7 @@ impl Patrol {
             calm_since: Mono::default(),
             led_since: Mono::default(),
             closing: policies::Closing::default(),
+            turn: None,
             reported: None,
             wake: Wake::default(),
             counters: snapshot::Counters::default(),
@@ -239,15 +245,17 @@ impl Patrol {
             self.writes.clear();
             self.led_since = now.mono;
             self.calm_since = now.mono;
-            let pending: Vec<ObjectKey> = self
+            // Save the ends that we owe: who led meanwhile did not know of them.
+            let (owing, pending): (Keys, Keys) = self
                 .tickets
                 .keys()
                 .filter(|key| !self.tickets.contains(key))
                 .cloned()
-                .collect();
+                .partition(|key| self.owes_end(key));
             for key in &pending {
                 self.drop_ticket(key);
             }
+            self.succeed_myself(&owing);
             self.tickets.adopt_all(now.wall);
             for key in self.evaluation.known.keys() {
                 self.tickets.touch(key);
@@ -256,7 +264,6 @@ impl Patrol {
             self.adopt_receivers();
             self.adopt_policies();
             self.routes_changed();
-            self.agenda.succeed();
         }
         self.leading = leading;
     }
@@ -321,6 +328,11 @@ impl Patrol {
 
     fn begin_delivery(&mut self) -> DeliveryId {
         DeliveryId(self.fresh_id())
+    }
+
+    /// Writes under way of some kind.
+    fn under_way(&self, kind: impl Fn(&WriteTarget) -> bool) -> usize {
+        self.writes.values().filter(|w| kind(&w.what)).count()
     }
 
     fn is_writing(&self, what: &WriteTarget) -> bool {

@@ -31,7 +31,8 @@ pub enum Event {
     Heard(Kind),
     /// A kind can no longer be seen.
     Lost(Kind, Blindness),
-    /// A kind is not installed.
+    /// A kind is not installed. Of kinds that every cluster has it means that they cannot
+    /// be seen.
     NotInstalled(Kind),
     /// Objects of a CRD were counted.
     Counted(String, Instances),
@@ -151,6 +152,12 @@ pub enum DeliveryClass {
 }
 
 impl DeliveryClass {
+    /// Whether a message went out, as far as one can tell.
+    #[must_use]
+    pub const fn was_sent(self) -> bool {
+        !matches!(self, Self::Blocked | Self::SecretMissing | Self::NotLeader)
+    }
+
     /// The word: metric label and condition reason.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -174,6 +174,13 @@ impl Kind {
         matches!(self, K::PatrolPolicy | K::AlertReceiver | K::Ticket)
     }
 
+    /// Whether a cluster may lack the kind: it comes with a definition that someone installs.
+    /// Every API server serves the others, so one that seems to lack them is not seen.
+    #[must_use]
+    pub const fn may_be_absent(self) -> bool {
+        self.is_ours() || matches!(self, K::SidecarSet)
+    }
+
     /// The kind of a manifest, by group and kind name.
     #[must_use]
     pub fn find(group: &str, kind: &str) -> Option<Kind> {

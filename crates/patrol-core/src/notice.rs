@@ -50,7 +50,7 @@ pub struct Notice {
     pub reason: AlertReason,
     /// What the tickets have in common.
     pub group: Group,
-    /// Tickets of the group as a whole, told here or not.
+    /// The tickets of this message, before it is cut into parts.
     pub counts: Counts,
     /// The tickets, most severe first, then by name.
     pub tickets: Vec<NoticeTicket>,
@@ -74,7 +74,7 @@ pub struct Group {
     pub labels: Vec<(String, String)>,
 }
 
-/// Tickets of a group, counted.
+/// The tickets of a message, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Open ones.

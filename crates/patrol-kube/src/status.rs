@@ -97,9 +97,6 @@ impl Status {
             return Some(Refusal::AdmissionDenied);
         }
         match http {
-            // Wrong credentials: a rotated token is read again within a minute, but
-            // until then nothing is allowed.
-            401 => Some(Refusal::Forbidden),
             403 if self.has_cause("NamespaceTerminating")
                 || self.says("because it is being terminated") =>
             {

@@ -133,14 +133,8 @@ impl Agenda {
             .flat_map(|(name, lane)| lane.due.iter().map(move |(_, key)| (name, key)))
     }
 
-    /// Leadership begins.
-    pub fn succeed(&mut self) {
-        self.unsure.clear();
-        self.succeeded = true;
-    }
-
-    /// A ticket is forgotten.
-    pub fn forget(&mut self, key: &ObjectKey) {
+    /// A ticket is forgotten, and with it what may have been told of it.
+    pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);
     }
 }

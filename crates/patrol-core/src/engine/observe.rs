@@ -5,7 +5,7 @@ use crate::check::{Unit, UnitKind};
 use crate::clock::Now;
 use crate::event::Event;
 use crate::facts::{Fact, Observed};
-use crate::inventory::Touched;
+use crate::inventory::{Blindness, Touched};
 use crate::kind::Kind;
 
 use super::Patrol;
@@ -35,10 +35,11 @@ impl Patrol {
             }
             Event::ListFinished(kind) => self.list_finished(kind, now),
             Event::Heard(kind) => self.inventory.sight_mut(kind).heard(now.wall),
-            Event::Lost(kind, why) => {
-                if self.inventory.sight_mut(kind).lost(why) {
-                    self.sight_changed(kind);
-                }
+            Event::Lost(kind, why) => self.lost(kind, why),
+            // Nobody can have taken it away: whoever says so (a proxy that answers 404 to
+            // everything) does not see it.
+            Event::NotInstalled(kind) if !kind.may_be_absent() => {
+                self.lost(kind, Blindness::Failing("NotServed".to_owned()));
             }
             Event::NotInstalled(kind) => {
                 if self.inventory.sight_mut(kind).not_installed() {
@@ -59,6 +60,12 @@ impl Patrol {
             | Event::Delivered(..)
             | Event::Leading(_)
             | Event::Reviewed(_) => {}
+        }
+    }
+
+    fn lost(&mut self, kind: Kind, why: Blindness) {
+        if self.inventory.sight_mut(kind).lost(why) {
+            self.sight_changed(kind);
         }
     }
 

@@ -8,7 +8,7 @@ use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::time::{Span, Time};
 
-use super::{Patrol, WriteTarget};
+use super::{Patrol, STATUSES_IN_FLIGHT, WriteTarget};
 
 use crate::check::{Unit, UnitKind};
 use crate::clock::Now;
@@ -19,7 +19,7 @@ use crate::kind::Kind;
 use crate::rule::{self, Problem};
 use crate::sym::Sym;
 
-use state::is_older;
+use state::{Finalizer, is_older};
 
 pub(super) use closing::Closing;
 pub(super) use state::{PolicyState, Round};
@@ -66,7 +66,7 @@ impl Patrol {
                     retry_at: None,
                     failures: 0,
                     listed: true,
-                    finalizer_refused: false,
+                    finalizer: Finalizer::default(),
                 };
                 self.policies.insert(name.clone(), state);
             }
@@ -92,7 +92,7 @@ impl Patrol {
             state.answering = None;
             state.retry_at = None;
             state.failures = 0;
-            state.finalizer_refused = false;
+            state.finalizer = Finalizer::default();
         }
         self.evaluation.status_dirty = true;
         self.closing.dirty = true;
@@ -240,7 +240,12 @@ impl Patrol {
             }
         }
         self.settle_finalizers(now);
-        let names: Vec<Sym> = self.policies.keys().cloned().collect();
+        let mut names: Vec<Sym> = self.policies.keys().cloned().collect();
+        if let Some(first) = self.turn.take() {
+            let before = names.partition_point(|name| *name < first);
+            let all = names.len();
+            names.rotate_left(before.min(all));
+        }
         for name in names {
             self.settle_policy_status(&name, now);
         }
@@ -261,6 +266,11 @@ impl Patrol {
             return;
         }
         let (at, status) = (state.precondition(), Box::new(state.status.clone()));
+        let is_ours = |what: &WriteTarget| matches!(what, WriteTarget::PolicyStatus(_));
+        if self.under_way(is_ours) >= STATUSES_IN_FLIGHT {
+            self.turn.get_or_insert_with(|| name.clone());
+            return; // an answer brings the next tick
+        }
         let id = self.begin_write(target, now);
         self.outbox
             .push(Effect::WritePolicyStatus { id, at, status });
@@ -285,14 +295,19 @@ impl Patrol {
         match result {
             WriteResult::Done(Written::Policy(policy)) => {
                 state.failures = 0;
+                if finalizer {
+                    state.finalizer = Finalizer::default();
+                }
                 // Ever changing counts are written at most every two seconds.
                 state.retry_at = Some(now.mono.plus(Span::seconds(2)));
                 self.policy_seen(*policy, now);
             }
             WriteResult::Done(_) => state.failures = 0,
             result => {
-                if finalizer && let WriteResult::Refused(refusal) = result {
-                    state.finalizer_refused = refusal != Refusal::NotLeader;
+                if finalizer {
+                    let refused =
+                        matches!(result, WriteResult::Refused(why) if why != Refusal::NotLeader);
+                    state.finalizer.fail(refused, now.mono);
                     let own = super::receivers::own_webhook_name(name);
                     self.agenda.poke(&own, now.wall);
                 }

@@ -22,14 +22,15 @@ use report::Back;
 
 /// Tries under way at once while a receiver is well.
 const IN_FLIGHT: usize = 4;
-/// Failures in a row after which the circuit counts as open.
-pub(super) const CIRCUIT: u32 = 5;
+/// Failures in a row after which the circuit counts as open: people are told so. What is
+/// sent is held down to one probe from the first failure on.
+const CIRCUIT: u32 = 5;
 /// Tickets in one delivery at most; the renderer cuts it into parts.
 const BATCH: usize = 1000;
 /// Messages that may go at once before the rate applies.
-const BURST: u64 = 20;
+const BURST: i64 = 20;
 /// A message in tokens: milliseconds of a minute, so that a millisecond gains `perMinute`.
-const MESSAGE: u64 = 60_000;
+const MESSAGE: i64 = 60_000;
 
 #[derive(Debug)]
 pub(super) struct ReceiverState {
@@ -42,6 +43,10 @@ pub(super) struct ReceiverState {
     /// Parts refused for their content since one was accepted.
     refusals: u32,
     pub not_before: Option<Mono>,
+    /// The same, by the clock of people.
+    pub not_before_wall: Option<Time>,
+    /// When the circuit opened.
+    pub opened: Option<Time>,
     /// The last outcome, when it was no success.
     pub trouble: Option<DeliveryClass>,
     pub last_success: Option<Time>,
@@ -50,8 +55,9 @@ pub(super) struct ReceiverState {
     pub parked: BTreeMap<String, Mono>,
     per_minute: u64,
     /// Messages that may go now, in `MESSAGE` parts: finer than a millisecond's gain at the
-    /// lowest rate, so that nothing is lost to rounding.
-    tokens: u64,
+    /// lowest rate, so that nothing is lost to rounding. Below zero: a delivery went in more
+    /// messages than there was room for, and the next one waits until that is made up for.
+    tokens: i64,
     refilled: Mono,
     pub pending: usize,
     pub pending_by: BTreeMap<Severity, u64>,
@@ -94,6 +100,8 @@ impl ReceiverState {
             failures: 0,
             refusals: 0,
             not_before: None,
+            not_before_wall: None,
+            opened: None,
             trouble: None,
             last_success: None,
             batch: BATCH,
@@ -136,7 +144,14 @@ impl ReceiverState {
         self.flying().next().is_none()
     }
 
-    /// Whether another delivery may begin, and if not, when to ask again.
+    /// Whether its failures in a row opened the circuit.
+    pub fn is_circuit_open(&self) -> bool {
+        self.failures >= CIRCUIT
+    }
+
+    /// Whether another delivery may begin, and if not, when to ask again. After a failure one
+    /// at a time goes as a probe, ever more rarely, and all others wait for what it brings;
+    /// which one goes first is the lane's to say.
     pub fn availability(&mut self, now: Now) -> Result<(), Option<Span>> {
         if let Some(at) = self.not_before
             && now.mono < at
@@ -149,7 +164,7 @@ impl ReceiverState {
         }
         self.refill(now.mono);
         if self.tokens < MESSAGE {
-            let wait = (MESSAGE - self.tokens) / self.per_minute.max(1);
+            let wait = self.tokens.abs_diff(MESSAGE) / self.per_minute.max(1);
             return Err(Some(Span::millis(wait + 1)));
         }
         Ok(())
@@ -172,12 +187,22 @@ impl ReceiverState {
         let elapsed = now.since(self.refilled);
         self.refilled = now;
         let gained = elapsed.saturating_mul(self.per_minute);
+        let gained = i64::try_from(gained).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_add(gained).min(BURST * MESSAGE);
     }
 
     pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
         self.tokens = self.tokens.saturating_sub(MESSAGE);
         self.flights.insert(id, flight);
+    }
+
+    /// A delivery went in so many messages; the first was paid for when it began.
+    pub fn went_in(&mut self, messages: usize) {
+        let more = i64::try_from(messages)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(1);
+        let price = more.max(0).saturating_mul(MESSAGE);
+        self.tokens = self.tokens.saturating_sub(price);
     }
 
     /// Takes in the class of an answer.
@@ -187,6 +212,8 @@ impl ReceiverState {
                 self.failures = 0;
                 self.refusals = 0;
                 self.not_before = None;
+                self.not_before_wall = None;
+                self.opened = None;
                 self.trouble = None;
                 self.last_success = self.last_success.max(Some(at));
             }
@@ -196,27 +223,33 @@ impl ReceiverState {
                 self.trouble = Some(class);
                 self.throttled = self.throttled.saturating_add(wait.as_secs());
                 self.not_before = Some(now.plus(wait));
+                self.not_before_wall = Some(at.plus(wait));
             }
-            DeliveryClass::Transient => self.fail(class, 2, 600, now),
+            DeliveryClass::Transient => self.fail(class, (2, 600), at, now),
             // The one who can mend it is a person: ask again soon, then ever more rarely.
-            DeliveryClass::Config(_) | DeliveryClass::Blocked => self.fail(class, 30, 600, now),
-            DeliveryClass::SecretMissing => self.fail(class, 5, 60, now),
+            DeliveryClass::Config(_) | DeliveryClass::Blocked => {
+                self.fail(class, (30, 600), at, now);
+            }
+            DeliveryClass::SecretMissing => self.fail(class, (5, 60), at, now),
             DeliveryClass::Payload => {
                 self.trouble = Some(class);
                 self.refusals = self.refusals.saturating_add(1);
                 // One ticket at fault is found within a dozen tries; a receiver that takes
                 // nothing at all is set up wrongly and is asked ever more rarely.
                 if self.refusals > 16 {
-                    self.fail(class, 2, 600, now);
+                    self.fail(class, (2, 600), at, now);
                 }
             }
             DeliveryClass::NotLeader => self.not_before = Some(now.plus(Span::seconds(1))),
         }
     }
 
-    fn fail(&mut self, class: DeliveryClass, base: u64, most: u64, now: Mono) {
+    fn fail(&mut self, class: DeliveryClass, (base, most): (u64, u64), at: Time, now: Mono) {
         self.trouble = Some(class);
         self.failures = self.failures.saturating_add(1);
+        if self.is_circuit_open() {
+            self.opened = self.opened.or(Some(at));
+        }
         let ceiling = (base.saturating_mul(1 << self.failures.min(16).saturating_sub(1))).min(most);
         // Full jitter, from a hash: many receivers of one fate part ways.
         let seed = fingerprint::hash64(&[
@@ -224,8 +257,9 @@ impl ReceiverState {
             &self.failures.to_be_bytes(),
             &now.0.to_be_bytes(),
         ]);
-        let wait = 500 + seed % (ceiling.saturating_mul(1000)).max(1);
-        self.not_before = Some(now.plus(Span::millis(wait)));
+        let wait = Span::millis(500 + seed % (ceiling.saturating_mul(1000)).max(1));
+        self.not_before = Some(now.plus(wait));
+        self.not_before_wall = Some(at.plus(wait));
     }
 
     /// The spec or the address changed: what was learned of it no longer counts.
@@ -233,6 +267,8 @@ impl ReceiverState {
         self.failures = 0;
         self.refusals = 0;
         self.not_before = None;
+        self.not_before_wall = None;
+        self.opened = None;
         self.parked.clear();
         self.batch = BATCH;
     }
@@ -354,6 +390,7 @@ impl Patrol {
         for state in self.receivers.values_mut() {
             state.flights.clear();
             state.not_before = None;
+            state.not_before_wall = None;
             state.written = Back::default();
             if let Some(object) = state.object.take() {
                 state.adopt(&object);

@@ -7,7 +7,6 @@ use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity};
 
 use super::Patrol;
-use super::receivers::CIRCUIT;
 use super::tickets::TicketWrite;
 use crate::event::{DeliveryClass, WriteResult};
 use crate::kind::Kind;
@@ -284,7 +283,7 @@ impl Patrol {
                     (None, Some(_)) => Some(true),
                     (None, None) => None,
                 },
-                circuit_open: r.failures >= CIRCUIT,
+                circuit_open: r.is_circuit_open(),
                 pending: count(r.pending),
                 pending_by: r.pending_by.clone(),
                 throttled_seconds: r.throttled,
@@ -330,7 +329,8 @@ impl Patrol {
             })
     }
 
-    /// Whether every kind that some rule reads was listed once: ready to serve.
+    /// Whether our own kinds are known in full: ready to serve. What can be seen of the
+    /// inspected kinds shows elsewhere; one that cannot be read keeps nobody from serving.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         [Kind::PatrolPolicy, Kind::AlertReceiver, Kind::Ticket]

@@ -5,6 +5,7 @@
 //! stands by, and at its start, the stored state is the truth.
 
 mod answer;
+mod buried;
 mod observe;
 mod queue;
 mod settle;
@@ -38,8 +39,8 @@ pub(super) struct Tickets {
     timers: BTreeSet<(Time, ObjectKey)>,
     /// Mentioned by the list under way.
     listed: Option<Keys>,
-    /// UIDs that the server said are gone, and when: a watch may still speak of them.
-    buried: BTreeMap<String, Mono>,
+    /// UIDs that the server said are gone, for as long as a watch may still speak of them.
+    buried: buried::Buried,
 }
 
 /// The writes a ticket can need.
@@ -265,18 +266,16 @@ impl Tickets {
         self.touch_all();
     }
 
-    fn is_buried(&self, ticket: &Ticket) -> bool {
-        let uid = ticket.metadata.uid.as_deref();
-        uid.is_some_and(|uid| self.buried.contains_key(uid))
+    fn bury(&mut self, key: &ObjectKey, now: Now) {
+        if let Some(uid) = self.object(key).and_then(|t| t.metadata.uid.clone()) {
+            self.buried.add(uid, now.mono);
+        }
     }
 
-    fn bury(&mut self, key: &ObjectKey, now: Now) {
-        const FOR: Span = Span::minutes(10);
-        if self.buried.len().is_power_of_two() {
-            self.buried.retain(|_, at| now.mono < at.plus(FOR)); // seldom: it walks them all
-        }
-        if let Some(uid) = self.object(key).and_then(|t| t.metadata.uid.clone()) {
-            self.buried.insert(uid, now.mono);
+    /// The server has it, whatever was said before.
+    fn unbury(&mut self, ticket: &Ticket) {
+        if let Some(uid) = &ticket.metadata.uid {
+            self.buried.remove(uid);
         }
     }
 

@@ -283,8 +283,13 @@ impl Inventory {
         touched.extend(Self::agent_touched(asked));
         if let Some(before) = stored.before {
             touched.extend(before.node.map(Touched::Node));
-            if let Some(owner) = before.owner {
-                touched.extend(self.owner_root(&pod.key.namespace, &owner));
+            match before.owner {
+                Some(owner) => touched.extend(self.owner_root(&pod.key.namespace, &owner)),
+                // It was its own root.
+                None => touched.push(Touched::Root(RootKey {
+                    kind: Kind::Pod,
+                    key: pod.key.clone(),
+                })),
             }
         }
         touched

@@ -223,6 +223,9 @@ impl Sight {
         self.refused = None;
         self.blind.clear();
         self.nameless = 0;
+        // Nothing watches it: no silence to measure.
+        self.heard_at = None;
+        self.steady_since = None;
         news
     }
 }

@@ -557,3 +557,69 @@ fn a_single_run_is_done_when_its_tellings_are() {
     assert!(w.engine.is_done(w.now()), "it was tried often enough");
     assert_eq!(w.engine.undelivered(w.now()).get("soc"), Some(&1));
 }
+
+/// Namespaces with five bad pods each, told a namespace at a time.
+fn flood(w: &mut World, namespaces: usize) {
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupBy": ["check", "namespace"],
+                          "groupWait": "0s", "groupInterval": "1s"}}),
+    );
+    for n in 0..namespaces {
+        w.namespace(&format!("n{n}"), json!({}));
+        for i in 0..5 {
+            w.pod(&format!("n{n}/a{i}"), bad());
+        }
+    }
+}
+
+#[test]
+fn the_rate_counts_messages_and_not_deliveries() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"rate": {"perMinute": 15}}));
+    w.mood("soc", Mood::InParts(5));
+    flood(&mut w, 80);
+    w.run_for(Span::minutes(10));
+    let messages = w.sent.len() * 5;
+    let most = 20 + 15 * 10;
+    // One delivery may end in debt, as many as fly at once at the beginning.
+    assert!(
+        (most - 10..=most + 20).contains(&messages),
+        "{messages} messages in ten minutes"
+    );
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told_subjects("soc").len(), 5);
+    assert_eq!(w.taken.len(), 400);
+}
+
+#[test]
+fn an_open_circuit_lets_one_probe_through_at_a_time_until_one_succeeds() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    flood(&mut w, 10);
+    w.namespace("urgent", json!({}));
+    w.pod("urgent/u", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::hours(2));
+    let at = key("", "soc");
+    let circuit = |w: &World| {
+        let receiver = w.server.get(Kind::AlertReceiver, &at).unwrap();
+        receiver["status"]["circuit"].clone()
+    };
+    let open = circuit(&w);
+    assert_eq!(open["state"], "Open", "{open}");
+    assert_eq!(open["class"], "Transient");
+    assert!(open["since"].is_string() && open["notBefore"].is_string());
+    // Each probe waits for the fate of the one before, and is the most severe group.
+    for pair in w.sent[5..].windows(2) {
+        assert!(pair[1].0.since(pair[0].0) >= 500, "two probes at once");
+        assert_eq!(pair[1].2.tickets[0].namespace, "urgent");
+    }
+    assert!(w.sent.len() < 60, "{} probes in two hours", w.sent.len());
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(11));
+    assert_eq!(w.taken.len(), 51, "after one success everything flows");
+    w.run_for(Span::minutes(1));
+    assert_eq!(circuit(&w)["state"], "Closed");
+    assert!(circuit(&w).get("since").is_none() && circuit(&w).get("notBefore").is_none());
+}

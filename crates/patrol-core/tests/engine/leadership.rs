@@ -173,3 +173,54 @@ fn the_first_status_is_that_of_who_opened_the_ticket() {
     let first = w.status("shop/web").first_opened_at.unwrap();
     assert_eq!(first.to_string(), opened);
 }
+
+#[test]
+fn an_end_that_is_owed_outlives_a_lease_that_was_lost_for_a_moment() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    w.mood(
+        "soc",
+        Mood::Answer(patrol_core::event::DeliveryClass::Transient),
+    );
+    w.end_namespace("shop");
+    w.run_for(Span::minutes(1));
+    w.event(Event::Leading(false));
+    w.run_for(Span::seconds(20));
+    w.event(Event::Leading(true));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(11));
+    assert_eq!(
+        w.told("soc", "shop/web"),
+        ["Firing 1.1.1 Opened", "Closed 1.1.1 Resolved"]
+    );
+}
+
+#[test]
+fn an_end_is_owed_too_to_who_may_have_been_told_when_the_lease_was_lost() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::seconds(35));
+    assert_eq!(w.told("soc", "shop/web").len(), 1);
+    // Its ticket goes while nobody can say whether it is still bad.
+    w.event(Event::Lost(
+        Kind::Pod,
+        patrol_core::inventory::Blindness::Failing("cut".into()),
+    ));
+    w.fate("create", std::iter::repeat_n(Fate::Lost, 100));
+    let at = w.ticket_key("shop/web");
+    w.delete(Kind::Ticket, &at);
+    w.settle();
+    w.event(Event::Leading(false));
+    w.event(Event::Leading(true));
+    w.settle();
+    w.mood("soc", Mood::Accept);
+    w.server.delete(Kind::Pod, &key("shop", "web"));
+    w.list(Kind::Pod);
+    w.run_for(Span::minutes(5));
+    assert_eq!(
+        w.told("soc", "shop/web").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}

@@ -271,3 +271,77 @@ fn a_rival_of_the_policy_status_is_not_fought_without_end() {
     w.run_for(Span::seconds(5));
     assert_eq!(w.policy_status("p").tickets.open, 1);
 }
+
+#[test]
+fn a_finalizer_that_was_refused_is_put_on_once_it_may_be() {
+    let mut w = World::new();
+    let no = Fate::Answer(WriteResult::Refused(Refusal::Forbidden));
+    w.fate("finalizer", std::iter::repeat_n(no, 3));
+    w.policy("p", own());
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("policy/p", "shop/web").len(), 1, "not silenced");
+    w.run_for(Span::minutes(10));
+    assert!(has_finalizer(&w));
+    let tries = w.writes.iter().filter(|(_, what)| what == "finalizer p");
+    assert_eq!(tries.count(), 4);
+}
+
+#[test]
+fn a_finalizer_that_is_always_refused_is_tried_seldom() {
+    let mut w = World::new();
+    let no = Fate::Answer(WriteResult::Refused(Refusal::Forbidden));
+    w.fate("finalizer", std::iter::repeat_n(no, 1000));
+    w.policy("p", own());
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::hours(24));
+    let tries = w.writes.iter().filter(|(_, what)| what == "finalizer p");
+    assert!((100..200).contains(&tries.count()));
+}
+
+#[test]
+fn a_deleted_policy_is_let_go_although_that_was_refused_at_first() {
+    let mut w = opened(own());
+    assert!(has_finalizer(&w));
+    let no = Fate::Answer(WriteResult::Refused(Refusal::Forbidden));
+    w.fate("finalizer", std::iter::repeat_n(no, 5));
+    w.delete_policy("p");
+    w.run_for(Span::minutes(5));
+    assert_eq!(
+        w.told("policy/p", "shop/web").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+    assert!(w.server.get(Kind::PatrolPolicy, &key("", "p")).is_none());
+}
+
+/// An edge has a few slots: what waits behind them would count as lost and be asked again.
+#[test]
+fn many_statuses_are_written_a_few_at_a_time_and_all_in_the_end() {
+    let mut w = World::new();
+    let count = |w: &World, what: &str| {
+        let writes = w.writes.iter().filter(|(_, w)| w.starts_with(what));
+        writes.count()
+    };
+    for operation in ["policy", "receiver"] {
+        w.fate(operation, std::iter::repeat_n(Fate::Lost, 1000));
+    }
+    for i in 0..100 {
+        w.receiver(&format!("r{i}"), json!({}));
+        w.policy(&format!("p{i}"), json!({}));
+    }
+    w.run_for(Span::seconds(30));
+    assert_eq!(count(&w, "policy"), 8);
+    assert_eq!(count(&w, "receiver"), 8);
+    w.fates.clear();
+    w.run_for(Span::minutes(2));
+    for i in 0..100 {
+        assert_eq!(
+            w.says(&format!("p{i}"), "Ready"),
+            "True(Patrolling)",
+            "p{i}"
+        );
+        let at = key("", &format!("r{i}"));
+        let receiver = w.server.get(Kind::AlertReceiver, &at).unwrap();
+        assert!(receiver["status"].is_object(), "r{i}");
+    }
+}

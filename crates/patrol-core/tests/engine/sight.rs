@@ -231,3 +231,42 @@ fn a_wait_does_not_go_on_while_the_watch_was_quiet() {
     w.run_for(Span::seconds(80));
     assert_eq!(w.status("shop/web").phase, Phase::Resolved);
 }
+
+/// A proxy that answers 404 to everything for a while takes nothing away.
+#[test]
+fn a_kind_that_every_cluster_has_is_not_absent_but_unseen() {
+    for kind in [Kind::Pod, Kind::Namespace, Kind::Node] {
+        let mut w = opened();
+        w.event(Event::NotInstalled(kind));
+        w.run_for(Span::minutes(10));
+        assert_eq!(w.status("shop/web").phase, Phase::Open, "{kind}");
+        assert!(!w.engine.snapshot().kinds[&kind].1, "{kind} is not seen");
+        w.list(kind);
+        w.run_for(Span::minutes(1));
+        assert_eq!(w.status("shop/web").phase, Phase::Open, "{kind}");
+        assert!(w.engine.snapshot().kinds[&kind].1, "{kind} is seen again");
+    }
+    let mut w = opened();
+    for kind in Kind::ALL {
+        w.event(Event::NotInstalled(kind));
+    }
+    w.run_for(Span::minutes(3));
+    w.list_all();
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.status("shop/web").phase, Phase::Open);
+    assert_eq!(w.status("shop/web").episode.n, 1);
+}
+
+#[test]
+fn a_kind_that_is_not_installed_is_not_silent() {
+    let mut w = opened();
+    let spoke = |w: &World| w.engine.snapshot().kinds[&Kind::SidecarSet].2;
+    assert!(spoke(&w).is_some());
+    w.silent.insert(Kind::SidecarSet);
+    w.event(Event::NotInstalled(Kind::SidecarSet));
+    w.run_for(Span::hours(1));
+    assert_eq!(spoke(&w), None);
+    w.list(Kind::SidecarSet);
+    w.settle();
+    assert!(spoke(&w).is_some());
+}

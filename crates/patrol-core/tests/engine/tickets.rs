@@ -521,3 +521,101 @@ fn a_forged_end_of_an_open_edge_neither_silences_nor_repeats_for_ever() {
     assert_eq!(w.status("shop/web").alerts[0].state.as_str(), "Firing");
     assert!(w.told("soc", "shop/web").len() <= 2);
 }
+
+/// Someone else's edit of a label is put back: the watch of the ticket is heard.
+fn is_followed(w: &mut World) -> bool {
+    let at = w.ticket_key("shop/web");
+    w.edit(Kind::Ticket, &at, |t| {
+        t["metadata"]["labels"]["kubepatrol.io/state"] = json!("wrong");
+    });
+    w.run_for(Span::minutes(3));
+    let labels = w.ticket("shop/web").metadata.labels.unwrap();
+    labels["kubepatrol.io/state"] != "wrong"
+}
+
+#[test]
+fn a_404_that_was_wrong_does_not_make_deaf_to_the_ticket() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", bad());
+    w.run_for(Span::minutes(2));
+    w.fate("status", [Fate::Answer(WriteResult::NotFound)]);
+    w.pod("shop/web", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::seconds(10));
+    assert_eq!(w.tickets().len(), 1);
+    assert!(is_followed(&mut w));
+}
+
+#[test]
+fn a_resolved_ticket_that_was_said_to_be_gone_is_known_again_when_it_is_seen() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", bad());
+    w.run_for(Span::minutes(2));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::minutes(2));
+    w.fate("labels", [Fate::Answer(WriteResult::NotFound)]);
+    assert!(!is_followed(&mut w), "taken for gone");
+    let reads = |w: &World| {
+        let writes = w.writes.iter();
+        writes.filter(|(_, w)| w.starts_with("read")).count()
+    };
+    assert_eq!(reads(&w), 0);
+    assert!(is_followed(&mut w), "seen, read, believed");
+    assert_eq!(reads(&w), 1);
+    w.run_for(Span::days(31));
+    assert_eq!(w.tickets().len(), 0, "and cleared away in the end");
+}
+
+#[test]
+fn a_late_word_of_a_ticket_that_is_gone_costs_one_read() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", bad());
+    w.run_for(Span::minutes(2));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::minutes(2));
+    let at = w.ticket_key("shop/web");
+    let late = w.server.get(Kind::Ticket, &at).cloned().unwrap();
+    w.run_for(Span::days(31));
+    assert_eq!(w.tickets().len(), 0);
+    let before = w.writes.len();
+    let seen = patrol_core::facts::decode_value(Kind::Ticket, &late).unwrap();
+    w.event(Event::Seen(Box::new(seen)));
+    w.settle();
+    let writes = w.writes_since(before);
+    assert!(writes.len() <= 1, "{writes:?}");
+    assert_eq!(w.engine.snapshot().tickets.len(), 0);
+}
+
+#[test]
+fn a_list_that_is_older_than_an_adopted_ticket_does_not_lose_it() {
+    let mut w = World::patrolled();
+    w.silent.insert(Kind::Ticket);
+    w.fate("create", [Fate::Unanswered]);
+    w.event(Event::ListStarted(Kind::Ticket));
+    w.pod("shop/web", bad());
+    // Counted as lost, made again, found to be there.
+    w.run_for(Span::seconds(70));
+    assert_eq!(w.engine.snapshot().tickets.len(), 1, "adopted");
+    w.event(Event::ListFinished(Kind::Ticket));
+    w.silent.clear();
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.engine.snapshot().counters.tickets_deleted_open, 0);
+    assert_eq!(w.status("shop/web").phase, Phase::Open);
+}
+
+#[test]
+fn a_pod_that_an_owner_takes_is_no_subject_any_more() {
+    let mut w = World::patrolled();
+    let owner = json!({"metadata": {}, "spec": {"template": {"spec": {"containers": []}}}});
+    w.apply(Kind::ReplicaSet, &key("shop", "web"), owner);
+    w.pod("shop/loose", bad());
+    w.run_for(Span::seconds(20));
+    assert_eq!(w.status("shop/loose").phase, Phase::Open);
+    let uid =
+        w.server.get(Kind::ReplicaSet, &key("shop", "web")).unwrap()["metadata"]["uid"].clone();
+    w.edit(Kind::Pod, &key("shop", "loose"), |pod| {
+        pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1",
+            "kind": "ReplicaSet", "name": "web", "uid": uid, "controller": true}]);
+    });
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/loose").phase, Phase::Resolved);
+}

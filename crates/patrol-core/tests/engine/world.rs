@@ -43,6 +43,8 @@ pub enum Mood {
     Unanswered,
     /// Takes it, and answers after this time.
     Slow(Span),
+    /// Takes it in so many messages.
+    InParts(usize),
     /// Refuses every message that holds a ticket about this subject.
     Refuse(&'static str),
 }
@@ -636,7 +638,7 @@ impl World {
         let mood = self.moods.get(&receiver).cloned().unwrap_or(Mood::Accept);
         let refused = |name: &str| notice.tickets.iter().any(|t| t.subject.name == name);
         let (class, after) = match mood {
-            Mood::Accept => (DeliveryClass::Accepted, Some(0)),
+            Mood::Accept | Mood::InParts(_) => (DeliveryClass::Accepted, Some(0)),
             Mood::Answer(class) => (class, Some(0)),
             Mood::Unanswered => (DeliveryClass::Accepted, None),
             Mood::Slow(span) => (DeliveryClass::Accepted, Some(span.as_millis())),
@@ -649,17 +651,23 @@ impl World {
                 ticket: ticket.clone(),
             }));
         }
-        let part = PartOutcome {
-            event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
+        let count = match self.moods.get(&receiver) {
+            Some(Mood::InParts(count)) => *count,
+            _ => 1,
+        };
+        let size = notice.tickets.len().div_ceil(count).max(1);
+        let part = |tickets: &[NoticeTicket]| PartOutcome {
+            event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
             class,
             at: self.wall(),
         };
+        let parts = notice.tickets.chunks(size).map(part).collect();
         match after {
             None => {}
-            Some(0) => self.events.push_back(Event::Delivered(id, vec![part])),
+            Some(0) => self.events.push_back(Event::Delivered(id, parts)),
             Some(ms) => self
                 .later
-                .push((self.mono + ms, Event::Delivered(id, vec![part]))),
+                .push((self.mono + ms, Event::Delivered(id, parts))),
         }
     }
 

@@ -17,9 +17,12 @@ use super::{Shared, backoff};
 use crate::client::{Call, Http};
 use crate::error::CallError;
 use crate::path;
+use crate::status::Status;
 
 /// Tries of one page after the first; the first page has one, its caller backs off.
 const PAGE_TRIES: u32 = 6;
+
+const MALFORMED: Trouble = Trouble::failing("MalformedReply");
 
 /// Reads one list, page by page. It has one of the turns for lists, save while it waits to
 /// try again: kinds that cannot be read keep no other from being listed.
@@ -150,7 +153,6 @@ impl<'a> Pager<'a> {
     }
 
     fn take(&mut self, body: &Bytes) -> Result<Page, Trouble> {
-        const MALFORMED: Trouble = Trouble::failing("MalformedReply");
         let raw: RawPage<'_> = serde_json::from_slice(body).map_err(|_| MALFORMED)?;
         if !raw.kind.ends_with("List") || raw.metadata.resource_version.is_empty() {
             return Err(MALFORMED);
@@ -176,10 +178,13 @@ impl<'a> Pager<'a> {
     }
 }
 
-/// Whether a kind that answered 404 is really not installed: its group says so too.
+/// Whether a kind that answered 404 is really not installed: discovery says so too, in
+/// words that only an API server has. A bare 404 says nothing (whoever answers one for
+/// everything answers it here as well).
 pub(super) async fn is_absent(http: &Http, kind: Kind) -> Result<bool, Trouble> {
     #[derive(Deserialize)]
     struct Resources {
+        kind: String,
         resources: Vec<Named>,
     }
     #[derive(Deserialize)]
@@ -191,13 +196,47 @@ pub(super) async fn is_absent(http: &Http, kind: Kind) -> Result<bool, Trouble> 
         .get(path::version_root(info.group, info.version))
         .await?;
     match reply.status.as_u16() {
-        200 => {
-            let all: Resources = serde_json::from_slice(&reply.body)
-                .map_err(|_| Trouble::failing("MalformedReply"))?;
-            Ok(!all.resources.iter().any(|r| r.name == info.resource))
-        }
+        200 => match serde_json::from_slice::<Resources>(&reply.body) {
+            Ok(all) if all.kind == "APIResourceList" => {
+                Ok(!all.resources.iter().any(|r| r.name == info.resource))
+            }
+            _ => Err(MALFORMED),
+        },
+        // The group's own address does not exist where nothing of the group does.
+        404 => is_group_absent(http, info.group, info.version).await,
         // Where discovery is closed to us, the 404 has to be believed.
-        403 | 404 => Ok(true),
+        403 if Status::of(&reply).is("Forbidden") => Ok(true),
+        _ => Err(Trouble::of_status(reply.status, reply.retry_after, "get")),
+    }
+}
+
+/// Whether the list of all groups is one and lacks this version.
+async fn is_group_absent(http: &Http, group: &str, version: &str) -> Result<bool, Trouble> {
+    #[derive(Deserialize)]
+    struct Groups {
+        kind: String,
+        groups: Vec<Group>,
+    }
+    #[derive(Deserialize)]
+    struct Group {
+        name: String,
+        versions: Vec<Version>,
+    }
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let reply = http.get("/apis".to_owned()).await?;
+    match reply.status.as_u16() {
+        200 => match serde_json::from_slice::<Groups>(&reply.body) {
+            Ok(all) if all.kind == "APIGroupList" => {
+                let mut found = all.groups.iter().filter(|g| g.name == group);
+                Ok(!found.any(|g| g.versions.iter().any(|v| v.version == version)))
+            }
+            _ => Err(MALFORMED),
+        },
+        403 if Status::of(&reply).is("Forbidden") => Ok(true),
+        404 => Err(Trouble::failing("NotServed")),
         _ => Err(Trouble::of_status(reply.status, reply.retry_after, "get")),
     }
 }

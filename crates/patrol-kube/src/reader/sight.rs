@@ -48,6 +48,10 @@ impl Source {
     }
 
     async fn not_found(&mut self) -> Result<(), Trouble> {
+        if !self.kind.may_be_absent() {
+            // Every API server has it: something between us and it answers.
+            return Box::pin(self.suffer(Trouble::failing("NotServed"))).await;
+        }
         match is_absent(&self.shared.http, self.kind).await {
             Ok(true) => {
                 if self.told != Told::Absent {

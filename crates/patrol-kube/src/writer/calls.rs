@@ -225,7 +225,7 @@ pub(super) async fn read_ticket(http: &Http, key: &ObjectKey) -> (Option<Event>,
                 WriteResult::Done(Written::Nothing),
             ),
         },
-        Ok(reply) if reply.status == 404 => (
+        Ok(reply) if reply.status == 404 && Status::of(&reply).is("NotFound") => (
             Some(Event::Gone(Kind::Ticket, key.clone())),
             WriteResult::Done(Written::Nothing),
         ),

@@ -39,7 +39,8 @@ pub(super) fn result(kind: Kind, reply: Result<Reply, CallError>) -> WriteResult
             tracing::warn!(kind = %kind, status = code, reason = refusal.as_str(), "a write was refused");
             WriteResult::Refused(refusal)
         }
-        None if code == 404 => WriteResult::NotFound,
+        // Without the API server's own words it may be anyone's.
+        None if code == 404 && status.is("NotFound") => WriteResult::NotFound,
         None => {
             tracing::warn!(kind = %kind, status = code, "a write failed");
             WriteResult::Failed

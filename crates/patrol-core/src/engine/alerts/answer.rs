@@ -45,6 +45,7 @@ impl Patrol {
             parts
         };
         let whole = parts.iter().all(|p| p.class == DeliveryClass::Accepted);
+        let messages = parts.iter().filter(|p| p.class.was_sent()).count();
         let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
         for part in parts {
             self.counters.delivery(&name, part.class);
@@ -65,6 +66,7 @@ impl Patrol {
             }
         }
         if let Some(state) = self.receivers.get_mut(&name) {
+            state.went_in(messages);
             if whole {
                 state.batch_accepted(flight.tellings.len());
             } else if unclear {

@@ -6,7 +6,7 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::words::{Phase, Severity, ToldState};
 
 use super::super::Patrol;
-use super::super::receivers::{own_webhook_name, own_webhook_uid};
+use super::super::receivers::own_webhook_name;
 use super::Route;
 use crate::pattern::Glob;
 use crate::ticket::ledger::{self, Pace};
@@ -135,12 +135,6 @@ impl Patrol {
             })
             .chain(own)
             .collect()
-    }
-
-    /// The UID of a policy's own webhook.
-    #[must_use]
-    pub fn own_webhook_uid(policy: &str, policy_uid: &str) -> String {
-        own_webhook_uid(policy, policy_uid)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use patrol_api::words::{AlertReason, Phase, ToldState};
 
-use super::super::Patrol;
+use super::super::{Keys, Patrol};
 use super::Flight;
 use crate::clock::Now;
 use crate::event::{DeliveryClass, PartOutcome};
@@ -34,6 +34,29 @@ impl Patrol {
             .filter_map(|id| flight.tellings.get(id));
         for (key, _, telling) in told.filter(|(_, _, t)| t.state == ToldState::Firing) {
             self.doubt(key, receiver, &flight.receiver_uid, telling);
+        }
+    }
+
+    /// Leadership begins anew. Of tickets that are there the stored state tells; of those
+    /// that are not, and whose end is owed, what was under way may have been told.
+    pub(in crate::engine) fn succeed_myself(&mut self, owing: &Keys) {
+        self.agenda.succeeded = true;
+        self.agenda.unsure.retain(|key, _| owing.contains(key));
+        let mut doubtful = vec![];
+        for (name, state) in &self.receivers {
+            for flight in state.flights.values() {
+                let told = flight.tellings.values();
+                let firing = told.filter(|(key, _, telling)| {
+                    telling.state == ToldState::Firing && owing.contains(key)
+                });
+                for (key, _, telling) in firing {
+                    let uid = flight.receiver_uid.clone();
+                    doubtful.push((key.clone(), name.clone(), uid, telling.clone()));
+                }
+            }
+        }
+        for (key, name, uid, telling) in doubtful {
+            self.doubt(&key, &name, &uid, &telling);
         }
     }
 

@@ -60,7 +60,7 @@ impl Patrol {
         };
         let has = state.has_finalizer();
         let wanted = self.wants_finalizer(name, state, now);
-        if has == wanted || state.finalizer_refused || self.is_policy_busy(name) {
+        if has == wanted || self.is_policy_busy(name) {
             return;
         }
         if wanted && state.is_leaving() {
@@ -71,11 +71,10 @@ impl Patrol {
         if !wanted && !certain && !is_over(state, now) {
             return;
         }
-        if let Some(at) = state.retry_at
-            && state.failures > 0
-            && now.mono < at
-        {
-            self.wake_at(now.wall.plus(Span::seconds(1)));
+        let again = state.finalizer.retry_at(wanted);
+        if now.mono < again {
+            let wait = Span::millis(again.since(now.mono)).plus(Span::seconds(1));
+            self.wake_at(now.wall.plus(wait));
             return;
         }
         let at = state.precondition();
@@ -136,7 +135,7 @@ impl Patrol {
     pub(in crate::engine) fn may_tell_own_webhook(&self, name: &str) -> bool {
         self.policies
             .get(name)
-            .is_some_and(|p| p.has_finalizer() || p.finalizer_refused)
+            .is_some_and(|p| p.has_finalizer() || p.finalizer.refused)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use patrol_api::names::ANNOTATION_PATROL_NOW;
 use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus, TicketRules};
-use patrol_api::time::Time;
+use patrol_api::time::{Span, Time};
 use patrol_api::words::Trigger;
 
 use super::FINALIZER;
@@ -31,8 +31,40 @@ pub(in crate::engine) struct PolicyState {
     pub retry_at: Option<Mono>,
     pub failures: u32,
     pub listed: bool,
-    /// The finalizer could not be written: alerts go out without it.
-    pub finalizer_refused: bool,
+    pub finalizer: Finalizer,
+}
+
+/// How the writing of the finalizer goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine) struct Finalizer {
+    /// The last write was refused: alerts go out without it.
+    pub refused: bool,
+    /// Writes in a row that failed, and when the last one did.
+    failures: u32,
+    failed: Mono,
+}
+
+impl Finalizer {
+    pub fn fail(&mut self, refused: bool, now: Mono) {
+        self.refused = refused;
+        self.failures = self.failures.saturating_add(1);
+        self.failed = now;
+    }
+
+    /// When the next write may be tried. A refusal lasts until someone acts, so the finalizer
+    /// is then put on ever more rarely; but whoever deletes a policy waits for it to come off.
+    pub fn retry_at(&self, present: bool) -> Mono {
+        let (base, most) = match (self.refused, present) {
+            (true, true) => (30, 600),
+            (true, false) => (5, 60),
+            (false, _) => (1, 60),
+        };
+        let wait = match self.failures {
+            0 => 0,
+            n => (base << (n - 1).min(10)).min(most),
+        };
+        self.failed.plus(Span::seconds(wait))
+    }
 }
 
 /// Where a policy's patrol stands.

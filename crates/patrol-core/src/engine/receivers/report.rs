@@ -4,7 +4,7 @@
 use patrol_api::time::Span;
 
 use super::super::status::receiver_status;
-use super::super::{Patrol, WriteTarget};
+use super::super::{Patrol, STATUSES_IN_FLIGHT, WriteTarget};
 use crate::clock::{Mono, Now};
 use crate::effect::{Effect, Precondition};
 use crate::event::{WriteResult, Written};
@@ -29,6 +29,8 @@ impl Patrol {
     fn settle_receiver(&mut self, name: &str, now: Now) {
         let target = WriteTarget::ReceiverStatus(name.to_owned());
         let writing = self.is_writing(&target);
+        let is_ours = |what: &WriteTarget| matches!(what, WriteTarget::ReceiverStatus(_));
+        let full = self.under_way(is_ours) >= STATUSES_IN_FLIGHT;
         let Some(state) = self.receivers.get_mut(name) else {
             return;
         };
@@ -52,6 +54,9 @@ impl Patrol {
             let wait = Span::millis(at.since(now.mono)).plus(Span::seconds(1));
             self.wake_at(now.wall.plus(wait));
             return;
+        }
+        if full {
+            return; // an answer brings the next tick
         }
         state.written.at = Some(now.mono);
         let at = Precondition {

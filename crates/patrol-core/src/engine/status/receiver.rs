@@ -5,7 +5,7 @@ use patrol_api::receiver::{AlertReceiverStatus, Circuit, CircuitState};
 use patrol_api::time::Time;
 
 use super::super::Patrol;
-use super::super::receivers::{CIRCUIT, ReceiverState};
+use super::super::receivers::ReceiverState;
 use super::advice;
 use crate::event::DeliveryClass;
 
@@ -20,13 +20,15 @@ pub(in crate::engine) fn receiver_status(
     status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
     status.oldest_pending_time = state.oldest_pending;
     status.circuit = Some(Circuit {
-        state: match (state.failures >= CIRCUIT, state.is_idle()) {
+        state: match (state.is_circuit_open(), state.is_idle()) {
             (false, _) => CircuitState::Closed,
             (true, true) => CircuitState::Open,
             (true, false) => CircuitState::HalfOpen,
         },
+        since: state.opened,
         failures: u64::from(state.failures),
-        ..Circuit::default()
+        class: trouble.map(|class| class.as_str().to_owned()),
+        not_before: state.not_before_wall,
     });
     let tried = state.last_success.is_some() || trouble.is_some();
     let blocked = matches!(trouble, Some(DeliveryClass::Blocked));

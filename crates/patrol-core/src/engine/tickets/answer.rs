@@ -76,6 +76,7 @@ impl Patrol {
         };
         if write == TicketWrite::Read {
             if let Written::Ticket(ticket) = done {
+                self.tickets.unbury(&ticket);
                 return self.ticket_seen(key.clone(), *ticket, now);
             }
             if held.unread {
@@ -93,6 +94,9 @@ impl Patrol {
             held.unread = true;
             return;
         };
+        self.tickets
+            .buried
+            .remove(ticket.metadata.uid.as_deref().unwrap_or(""));
         // What was written is not what is stored: an older definition prunes fields, or
         // someone rewrites them.
         let sent = held.sent.take();
@@ -149,6 +153,11 @@ impl Patrol {
 
     /// The name was taken: adopt what is there if it is about the same thing.
     fn ticket_exists(&mut self, key: &ObjectKey, ticket: Box<Ticket>, now: Now) {
+        // A list under way may be of before.
+        if let Some(listed) = &mut self.tickets.listed {
+            listed.insert(key.clone());
+        }
+        self.tickets.unbury(&ticket);
         let same = self
             .evaluation
             .known

@@ -2,11 +2,13 @@
 
 use patrol_api::ticket::Ticket;
 use patrol_api::time::Span;
-use patrol_api::words::{Phase, ToldState};
+use patrol_api::words::{Phase, Severity, ToldState};
 
 use super::super::evaluate::Known;
-use super::super::{Keys, Patrol};
-use super::{believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed};
+use super::super::{Keys, Patrol, WriteTarget};
+use super::{
+    TicketWrite, believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed,
+};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
@@ -24,8 +26,16 @@ impl Patrol {
             listed.insert(key.clone());
         }
         let leading = self.leading;
-        if self.tickets.is_buried(&ticket) {
-            return; // a late word of an object that is known to be gone
+        let uid = ticket.metadata.uid.as_deref().unwrap_or("");
+        if leading && self.tickets.buried.contains(uid, now.mono) {
+            // A late word of an object that is gone, or it is there after all: a read tells.
+            if !self.is_writing(&WriteTarget::Ticket(key.clone(), TicketWrite::Read)) {
+                let held = self.tickets.held.entry(key.clone()).or_default();
+                held.unread = true;
+                self.want_write(&key, Severity::Info, now);
+                return;
+            }
+            self.tickets.unbury(&ticket);
         }
         let held = self.tickets.held.entry(key.clone()).or_default();
         // Whatever was to be read is known now, news or not.
@@ -161,7 +171,7 @@ impl Patrol {
     }
 
     /// Whether someone must still be told the end of a ticket whose object is gone.
-    pub(super) fn owes_end(&self, key: &ObjectKey) -> bool {
+    pub(in crate::engine) fn owes_end(&self, key: &ObjectKey) -> bool {
         self.tickets.held.get(key).is_some_and(|held| {
             held.last.is_some()
                 && (self.is_unsure(key)

@@ -13,7 +13,7 @@ use crate::facts::ObjectKey;
 use crate::ticket::life::{self, Assessment, LifeRules};
 
 /// The end of a ticket that was deleted under us is tried to be told for so long.
-const LAST_WORDS: Span = Span::days(1);
+const END_OWED_FOR: Span = Span::days(1);
 
 impl Patrol {
     pub(in crate::engine) fn settle_tickets(&mut self, now: Now) {
@@ -66,7 +66,9 @@ impl Patrol {
     fn settle_ticket(&mut self, key: &ObjectKey, now: Now) {
         // Taken out rather than cloned: it is large, and nobody else asks meanwhile.
         let Some(known) = self.evaluation.known.remove(key) else {
-            if !self.tickets.contains(key) {
+            if self.tickets.held.get(key).is_some_and(|held| held.unread) {
+                self.want_write(key, Severity::Info, now);
+            } else if !self.tickets.contains(key) {
                 self.drop_ticket(key);
             }
             return;
@@ -88,7 +90,7 @@ impl Patrol {
     pub(in crate::engine) fn drop_ticket(&mut self, key: &ObjectKey) {
         self.overflow_left(key);
         self.leave_ceiling(key);
-        self.agenda.forget(key);
+        self.agenda.forget_doubts(key);
         self.tickets.drop(key);
     }
 
@@ -170,7 +172,7 @@ impl Patrol {
             now.wall,
         );
         // By the clock that nobody sets: what is owed is held in memory alone.
-        let until = held.vanished.plus(LAST_WORDS);
+        let until = held.vanished.plus(END_OWED_FOR);
         if change.transition == Some("Resolved") {
             self.count_unsure_as_told(key, now);
         }
@@ -238,7 +240,7 @@ impl Patrol {
     }
 
     /// Queues a ticket if it needs a write.
-    fn want_write(&mut self, key: &ObjectKey, severity: Severity, now: Now) {
+    pub(super) fn want_write(&mut self, key: &ObjectKey, severity: Severity, now: Now) {
         if self.needed_write(key, now).is_some() {
             self.tickets.ask(severity, key);
         }

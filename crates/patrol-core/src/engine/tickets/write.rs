@@ -34,11 +34,7 @@ impl Patrol {
             let severity = severity.unwrap_or(Severity::Medium);
             self.tickets.ask(severity, &key);
         }
-        let under_way = self
-            .writes
-            .values()
-            .filter(|w| matches!(w.what, WriteTarget::Ticket(..)))
-            .count();
+        let under_way = self.under_way(|what| matches!(what, WriteTarget::Ticket(..)));
         let mut room = self.config.writes_in_flight.saturating_sub(under_way);
         while room > 0
             && let Some(key) = self.tickets.queue.next()
