@@ -172,6 +172,8 @@ mod tests {
                 None,
             ),
             (409, json!({"reason": "Conflict"}), None),
+            // Wrong credentials say nothing of the object: a rotated token is read again.
+            (401, json!({"reason": "Unauthorized"}), None),
             (
                 500,
                 json!({"message": "failed calling webhook \"w\": denied the request"}),

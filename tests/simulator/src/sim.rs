@@ -255,11 +255,12 @@ impl Sim {
         let end =
             alerted + self.scenario.repeat * 12 / 10 + self.scenario.group_interval + 2 * MINUTE;
         type Final = fn(&mut Sim);
-        let stages: [(u64, Final); 4] = [
+        let stages: [(u64, Final); 5] = [
             (settled, invariants::tickets::at_rest),
             (quiet, invariants::quiet::at_rest),
             (alerted, invariants::alerts::all_told),
             (end, invariants::alerts::at_end),
+            (end, invariants::tickets::deleted_policies),
         ];
         for (until, check) in stages {
             self.run_until(until);

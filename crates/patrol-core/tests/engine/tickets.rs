@@ -590,14 +590,17 @@ fn a_list_that_is_older_than_an_adopted_ticket_does_not_lose_it() {
     let mut w = World::patrolled();
     w.silent.insert(Kind::Ticket);
     w.fate("create", [Fate::Unanswered]);
+    w.fate("status", std::iter::repeat_n(Fate::Lost, 10));
     w.event(Event::ListStarted(Kind::Ticket));
     w.pod("shop/web", bad());
     // Counted as lost, made again, found to be there.
     w.run_for(Span::seconds(70));
     assert_eq!(w.engine.snapshot().tickets.len(), 1, "adopted");
     w.event(Event::ListFinished(Kind::Ticket));
+    w.settle();
     w.silent.clear();
-    w.run_for(Span::minutes(1));
+    w.fates.clear();
+    w.run_for(Span::minutes(2));
     assert_eq!(w.engine.snapshot().counters.tickets_deleted_open, 0);
     assert_eq!(w.status("shop/web").phase, Phase::Open);
 }

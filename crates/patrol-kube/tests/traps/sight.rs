@@ -82,6 +82,60 @@ fn resources(names: &[&str]) -> Value {
     json!({"kind": "APIResourceList", "groupVersion": "kubepatrol.io/v1alpha1", "resources": resources})
 }
 
+/// What every API server answers for `/apis`, with the versions of our group.
+fn groups(ours: &[&str]) -> Value {
+    let group = |name: &str, versions: &[&str]| {
+        let versions: Vec<Value> = versions
+            .iter()
+            .map(|v| json!({"groupVersion": format!("{name}/{v}"), "version": v}))
+            .collect();
+        json!({"name": name, "versions": versions})
+    };
+    let mut groups = vec![group("apps", &["v1"])];
+    if !ours.is_empty() {
+        groups.push(group("kubepatrol.io", ours));
+    }
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// Something between us and the API server answers 404 to everything.
+#[tokio::test]
+async fn a_404_for_everything_takes_no_kind_away() {
+    let absent = |code: u16| move |_: &Asked| Answer::status(code, "NotFound");
+    let plain = |_: &Asked| Answer::Reply(404, "404 page not found\n".to_owned());
+    for kind in [Kind::Pod, Kind::Namespace, Kind::Ticket, Kind::SidecarSet] {
+        for server in [Server::start(plain), Server::start(absent(404))] {
+            let mut watching = Watching::start(&server, &[kind], fast());
+            let words = watching.until("failing NotServed").await;
+            assert_eq!(words.len(), 1, "{kind}: {words:?}");
+            assert!(!watching.health(kind).is_seen());
+        }
+    }
+}
+
+/// A group that is listed with this version has lost no kind because its address is.
+#[tokio::test]
+async fn a_404_for_a_group_that_is_listed_is_a_failure() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis" => Answer::json(groups(&["v1alpha1"])),
+        _ => Answer::Reply(404, "404 page not found\n".to_owned()),
+    });
+    let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+    let words = tickets.until("failing NotFoundButListed").await;
+    assert_eq!(words.len(), 1, "{words:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_discovery_confirms_no_absence() {
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/apis/kubepatrol.io/v1alpha1" => Answer::json(json!({"resources": []})),
+        _ => Answer::Reply(404, "404 page not found\n".to_owned()),
+    });
+    let mut tickets = Watching::start(&server, &[Kind::Ticket], fast());
+    let words = tickets.until("failing MalformedReply").await;
+    assert_eq!(words.len(), 1, "{words:?}");
+}
+
 #[tokio::test]
 async fn a_kind_that_is_not_installed_is_absent_until_it_is() {
     for discovery in [
@@ -94,6 +148,9 @@ async fn a_kind_that_is_not_installed_is_absent_until_it_is() {
         let server = Server::start(move |asked| {
             if asked.path == "/apis/kubepatrol.io/v1alpha1" {
                 return discovery(404, "404 page not found".to_owned());
+            }
+            if asked.path == "/apis" {
+                return Answer::json(groups(&["v1beta1"]));
             }
             if !there.load(Ordering::SeqCst) {
                 return Answer::Reply(404, "404 page not found\n".to_owned());
@@ -137,6 +194,7 @@ async fn a_404_that_nobody_confirms_is_a_failure_and_no_absence() {
 async fn a_kind_that_is_uninstalled_while_it_is_watched_becomes_absent() {
     let server = Server::start(|asked| match asked.path.as_str() {
         "/apis/kubepatrol.io/v1alpha1" => Answer::status(404, "NotFound"),
+        "/apis" => Answer::json(groups(&[])),
         _ if asked.is_watch() => Answer::status(404, "NotFound"),
         _ => Answer::json(list(10, &[])),
     });
@@ -168,6 +226,9 @@ async fn a_new_definition_is_looked_for_at_once() {
         }
         if asked.path == "/apis/kubepatrol.io/v1alpha1" {
             seen.store(true, Ordering::SeqCst);
+        }
+        if asked.path == "/apis" {
+            return Answer::json(groups(&[]));
         }
         Answer::Reply(404, String::new())
     });

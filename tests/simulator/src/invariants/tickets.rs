@@ -125,6 +125,24 @@ fn labels(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
     }
 }
 
+/// I11: a policy that was deleted is gone once whoever it told knows the end, whatever was
+/// refused meanwhile.
+pub fn deleted_policies(sim: &mut Sim) {
+    // Without its own kinds the operator knows neither what is owed nor to whom.
+    if sim.world.denied.iter().any(|kind| kind.is_ours()) {
+        return;
+    }
+    for policy in sim.world.policies() {
+        let name = policy.metadata.name.clone().unwrap_or_default();
+        if let Some(at) = &policy.metadata.deletion_timestamp {
+            sim.break_promise(
+                "I11",
+                format!("policy {name} was deleted at {} and is still there", at.0),
+            );
+        }
+    }
+}
+
 /// I7: what is blind says so; what is well patrols.
 fn policies(sim: &mut Sim) {
     let wall = sim.wall();
@@ -133,7 +151,7 @@ fn policies(sim: &mut Sim) {
         let status = policy.status.clone().unwrap_or_default();
         let says = |kind: &str| condition::get(&status.conditions, kind).map(|c| c.status.clone());
         if policy.metadata.deletion_timestamp.is_some() {
-            continue;
+            continue; // it patrols no more; `deleted_policies` sees to its end
         }
         if !sim.truth.is_compiled(&name) {
             if says("Ready").as_deref() != Some("False") {
