@@ -403,19 +403,6 @@ impl Patrol {
     fn mark_all(&mut self, units: impl IntoIterator<Item = Unit>) {
         self.evaluation.dirty.extend(units);
     }
-
-    /// Whether nothing is left to do now: everything judged, written and sent that can be.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.evaluation.dirty.is_empty()
-            && self.writes.is_empty()
-            && self.receivers.values().all(|r| r.is_idle())
-            && self.tickets.is_settled()
-            && !self
-                .policies
-                .values()
-                .any(policies::PolicyState::is_patrolling)
-    }
 }
 
 /// Keys of tickets, in order.

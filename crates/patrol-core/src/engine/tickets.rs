@@ -236,10 +236,6 @@ impl Tickets {
             .map(|(key, _)| key)
     }
 
-    pub fn is_settled(&self) -> bool {
-        self.touched.is_empty() && self.queue.is_empty() && self.waiting.is_empty()
-    }
-
     /// The stored state is the truth: forget what this process thought of it.
     pub fn adopt_all(&mut self, now: Time) {
         self.queue.clear();
