@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use patrol_e2e::skip::MODE;
-use patrol_e2e::{Error, build};
+use patrol_e2e::{Error, build, operator};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -83,5 +83,7 @@ fn tell(teller: &Teller) -> patrol_e2e::Result<()> {
     // Asked first, so that a missing part is told before anything starts.
     build::control_plane()?;
     build::kwok()?;
+    // So is the operator: a build within a chapter would look like a story that hangs.
+    operator::program()?;
     chapters::tell(teller)
 }
