@@ -275,10 +275,20 @@ impl Pods {
             return;
         };
         if let Some(pin) = pod.pin() {
-            self.by_pin.entry(pin.clone()).or_default().push(id);
+            insert_by_key(
+                &self.slab,
+                self.by_pin.entry(pin.clone()).or_default(),
+                id,
+                pod,
+            );
         }
         if let Some(node) = &pod.node {
-            self.by_node.entry(node.clone()).or_default().push(id);
+            insert_by_key(
+                &self.slab,
+                self.by_node.entry(node.clone()).or_default(),
+                id,
+                pod,
+            );
         }
         if let Some(owner) = &pod.owner {
             let ids = self.by_owner.entry(pod.key.namespace.clone()).or_default();
@@ -335,6 +345,12 @@ fn by_owner(other: &Pod, owner: &Owner, pod: &Pod) -> Ordering {
             &pod.key.name,
         ))
     })
+}
+
+/// What is said of a node must not depend on the order in which its pods were met.
+fn insert_by_key(slab: &[Option<Pod>], ids: &mut Vec<PodId>, id: PodId, pod: &Pod) {
+    let at = place(slab, ids, |other| other.key.cmp(&pod.key));
+    ids.insert(at.unwrap_or_else(|at| at), id);
 }
 
 fn remove_sorted(

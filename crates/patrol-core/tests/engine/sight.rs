@@ -270,3 +270,16 @@ fn a_kind_that_is_not_installed_is_not_silent() {
     w.settle();
     assert!(spoke(&w).is_some());
 }
+
+#[test]
+fn pods_of_a_node_come_by_name_in_whatever_order_they_were_met() {
+    let mut w = World::new();
+    for place in [("shop", "b"), ("shop", "a"), ("bank", "c")] {
+        let pod = json!({"metadata": {}, "spec": {"nodeName": "n1", "containers": []}});
+        w.apply(Kind::Pod, &key(place.0, place.1), pod);
+    }
+    w.settle();
+    let pods = w.engine.inventory().pods_on("n1");
+    let names: Vec<&str> = pods.map(|pod| &*pod.key.name).collect();
+    assert_eq!(names, ["c", "a", "b"], "by namespace, then name");
+}
