@@ -471,7 +471,7 @@ fn a_policy_whose_patrol_is_overdue_fails_whatever_can_be_seen() {
     world.own.policy_uids = [(Sym::new("night"), "u-night".to_owned())].into();
     let fine = world.verdict(OVERDUE, "PatrolPolicy/production");
     assert_eq!(
-        (fine.said(), fine.judgement.subject.uid),
+        (fine.said(), fine.judgement.subject.uid.clone()),
         ("Pass".into(), None)
     );
     let seen = world.verdict(OVERDUE, "PatrolPolicy/night");

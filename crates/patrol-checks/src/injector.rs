@@ -86,18 +86,41 @@ const KNOWN: [Traits; 5] = [
     },
 ];
 
-/// The injectors that add the sidecar of a rule, as far as we can tell.
-pub(crate) fn injectors_of(view: &View<'_>, rule: &SidecarRule) -> Vec<Injector> {
+/// Injectors, a bit for each of [`KNOWN`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Injectors(u32);
+
+impl Injectors {
+    fn of(one: Injector) -> Self {
+        Self(1 << one as u32)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn contains(self, one: Injector) -> bool {
+        self.0 & Self::of(one).0 != 0
+    }
+
+    fn traits(self) -> impl Iterator<Item = &'static Traits> {
+        KNOWN.iter().filter(move |k| self.contains(k.injector))
+    }
+}
+
+/// The injectors that add the sidecar of the rule in hand, as far as we can tell.
+pub(crate) fn injectors_of(view: &View<'_>, rule: &SidecarRule) -> Injectors {
     let named = rule.injector.as_ref().and_then(|i| i.webhook.as_deref());
-    KNOWN
-        .iter()
-        .filter(|known| {
-            named.is_some_and(|webhook| webhook.contains(known.webhook))
-                || adds(rule, known)
-                || (known.injector == Injector::Kruise && has_sidecar_set(view, rule))
-        })
-        .map(|known| known.injector)
-        .collect()
+    Injectors(view.of_rule(|| {
+        KNOWN
+            .iter()
+            .filter(|known| {
+                named.is_some_and(|webhook| webhook.contains(known.webhook))
+                    || adds(rule, known)
+                    || (known.injector == Injector::Kruise && has_sidecar_set(view, rule))
+            })
+            .fold(0, |bits, known| bits | Injectors::of(known.injector).0)
+    }))
 }
 
 /// Whether the rule is about the container an injector adds. A pattern that would match
@@ -132,13 +155,8 @@ pub(crate) fn uninjectable(
     shape: &PodShape,
 ) -> Option<&'static str> {
     let injectors = injectors_of(view, rule);
-    let all = |test: &dyn Fn(&Traits) -> bool| {
-        !injectors.is_empty()
-            && KNOWN
-                .iter()
-                .filter(|known| injectors.contains(&known.injector))
-                .all(test)
-    };
+    let all =
+        |test: &dyn Fn(&Traits) -> bool| !injectors.is_empty() && injectors.traits().all(test);
     let no_token = shape.no_automount && !shape.token_projected;
     if shape.mirror {
         Some("mirror-pod")
@@ -148,7 +166,7 @@ pub(crate) fn uninjectable(
         Some("host-network")
     } else if all(&|k| k.ignores.contains(&namespace)) {
         Some("ignored-namespace")
-    } else if no_token && injectors == [Injector::Linkerd] {
+    } else if no_token && injectors == Injectors::of(Injector::Linkerd) {
         Some("no-token")
     } else {
         None
@@ -185,8 +203,8 @@ pub(crate) fn switch(
         }
     }
     let said: Vec<Switch> = injectors_of(view, rule)
-        .into_iter()
-        .map(|injector| match injector {
+        .traits()
+        .map(|known| match known.injector {
             Injector::Istio => istio(ns_labels, shape),
             Injector::Linkerd => linkerd(ns_labels, ns_annotations, shape),
             Injector::Vault => vault(shape),
@@ -225,9 +243,7 @@ pub(crate) fn webhooks_of<'a>(view: &View<'a>, rule: &SidecarRule) -> Option<Vec
     let injectors = injectors_of(view, rule);
     let is_his = |name: &str| match named {
         Some(webhook) => name == webhook,
-        None => KNOWN
-            .iter()
-            .any(|k| injectors.contains(&k.injector) && name.contains(k.webhook)),
+        None => injectors.traits().any(|k| name.contains(k.webhook)),
     };
     let mut found = false;
     let webhooks = view

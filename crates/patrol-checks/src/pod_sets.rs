@@ -100,11 +100,7 @@ pub(crate) fn required<'a>(
     sidecar: &SidecarRule,
     root: &'a RootKey,
 ) -> Result<Vec<Case<'a>>, Exempt> {
-    let inventory = view.inventory;
-    if inventory
-        .namespace(&root.key.namespace)
-        .is_some_and(|ns| ns.terminating)
-    {
+    if view.namespace_of(root).is_some_and(|ns| ns.terminating) {
         return Err(Exempt::Leaving);
     }
     if lists(rule, "excludeOwnerKinds", root.kind.info().kind) {

@@ -2,7 +2,7 @@
 //! it is told in. Never looks at a pod itself.
 
 use patrol_api::time::Time;
-use patrol_core::check::{Affected, Exempt, Judgement, Verdict, View, root_subject};
+use patrol_core::check::{Affected, Exempt, Judgement, Verdict, View};
 use patrol_core::inventory::RootKey;
 use patrol_core::kind::Kind;
 use patrol_core::sym::Sym;
@@ -111,12 +111,13 @@ impl Tally {
         pass: impl FnOnce(&Self) -> String,
     ) -> Option<Judgement> {
         let verdict = self.verdict()?;
-        let subject = root_subject(view.inventory, root);
+        let subject = view.subject_of(root);
         let mut judgement = Judgement::new(subject, verdict.clone()).recheck(self.recheck);
         judgement.message = match &verdict {
             Verdict::Fail => fail(&self),
             Verdict::Unknown(reason) => unknown_sentence(reason).to_owned(),
-            _ => pass(&self),
+            _ if view.words => pass(&self),
+            _ => String::new(),
         };
         match &verdict {
             Verdict::Fail => {
@@ -146,11 +147,8 @@ pub(crate) fn exempt(view: &View<'_>, root: &RootKey, why: Exempt, message: &str
         ("", Exempt::NotSelected) => "no pod of it is selected",
         (text, _) => text,
     };
-    Judgement::new(
-        root_subject(view.inventory, root),
-        Verdict::NotApplicable(why),
-    )
-    .message(message)
+    let message = if view.words { message } else { "" };
+    Judgement::new(view.subject_of(root), Verdict::NotApplicable(why)).message(message)
 }
 
 fn unknown_sentence(reason: &str) -> &'static str {

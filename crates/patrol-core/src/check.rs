@@ -5,13 +5,16 @@
 //! or the cluster) under one rule and says what it saw.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{Layer, Party, Profile, Severity};
 
+use crate::facts::Namespace;
 use crate::inventory::{Inventory, Pod, RootKey};
 use crate::kind::Kind;
 use crate::rule::Rule;
@@ -178,13 +181,23 @@ pub struct View<'a> {
     pub own: &'a OwnState,
     /// The pods of the unit's root, looked up once for all rules.
     pub pods: &'a UnitPods<'a>,
+    /// What a check found out about the rule alone, for the units to come.
+    pub(crate) rule_memo: &'a OnceCell<u32>,
+    /// Whether verdicts that are no gap are told in words too: only who shows them asks.
+    pub words: bool,
 }
 
-/// The pods of one root.
+/// The pods of one root, and what else every rule asks of a unit.
 #[derive(Debug)]
 pub struct UnitPods<'a> {
     root: Option<&'a RootKey>,
     found: Vec<&'a Pod>,
+    /// Whether the unit is still one.
+    pub(crate) current: bool,
+    /// The namespace of a root.
+    namespace: Option<&'a Namespace>,
+    subject: OnceCell<Arc<Subject>>,
+    pub(crate) undecodable: OnceCell<bool>,
 }
 
 impl<'a> UnitPods<'a> {
@@ -192,15 +205,36 @@ impl<'a> UnitPods<'a> {
     #[must_use]
     pub fn new(inventory: &'a Inventory, unit: &'a Unit) -> Self {
         match unit {
+            // A root whose owner came to light since, or that is gone, is judged under its
+            // owner or not at all.
             Unit::Root(root) => Self {
-                root: Some(root),
-                found: inventory.pods_of(root),
+                current: inventory.is_root(root),
+                ..Self::of(inventory, unit, inventory.pods_of(root))
             },
-            _ => Self {
-                root: None,
-                found: vec![],
-            },
+            _ => Self::of(inventory, unit, vec![]),
         }
+    }
+
+    /// A unit of which it is known that it is one, and which pods it has.
+    pub(crate) fn of(inventory: &'a Inventory, unit: &'a Unit, found: Vec<&'a Pod>) -> Self {
+        let root = match unit {
+            Unit::Root(root) => Some(root),
+            _ => None,
+        };
+        Self {
+            root,
+            found,
+            current: true,
+            namespace: root.and_then(|root| inventory.namespace(&root.key.namespace)),
+            subject: OnceCell::new(),
+            undecodable: OnceCell::new(),
+        }
+    }
+
+    /// The namespace of the unit's root, if both are there.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&'a Namespace> {
+        self.namespace
     }
 
     /// The pods, by key.
@@ -219,6 +253,32 @@ impl<'a> View<'a> {
         } else {
             Cow::Owned(self.inventory.pods_of(root))
         }
+    }
+
+    /// The namespace of a root.
+    #[must_use]
+    pub fn namespace_of(&self, root: &RootKey) -> Option<&'a Namespace> {
+        if self.pods.root == Some(root) {
+            self.pods.namespace
+        } else {
+            self.inventory.namespace(&root.key.namespace)
+        }
+    }
+
+    /// The subject of a root, made once for all rules.
+    #[must_use]
+    pub fn subject_of(&self, root: &RootKey) -> Arc<Subject> {
+        let make = || Arc::new(root_subject(self.inventory, root));
+        if self.pods.root == Some(root) {
+            Arc::clone(self.pods.subject.get_or_init(make))
+        } else {
+            make()
+        }
+    }
+
+    /// A number that depends on the rule and on nothing of the unit, worked out once.
+    pub fn of_rule(&self, work_out: impl FnOnce() -> u32) -> u32 {
+        *self.rule_memo.get_or_init(work_out)
     }
 }
 
@@ -291,8 +351,8 @@ impl Affected {
 /// What a check saw of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// What must be fixed.
-    pub subject: Subject,
+    /// What must be fixed; shared by the judgements of a unit.
+    pub subject: Arc<Subject>,
     /// Tells several findings of one check on one subject apart (container, agent name).
     /// Part of the ticket's identity, so it must be stable.
     pub discriminator: Option<String>,
@@ -319,9 +379,9 @@ pub struct Judgement {
 impl Judgement {
     /// A judgement without reasons.
     #[must_use]
-    pub fn new(subject: Subject, verdict: Verdict) -> Self {
+    pub fn new(subject: impl Into<Arc<Subject>>, verdict: Verdict) -> Self {
         Self {
-            subject,
+            subject: subject.into(),
             discriminator: None,
             verdict,
             reasons: vec![],

@@ -6,6 +6,8 @@
 
 mod whole;
 
+use std::cell::OnceCell;
+
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{Party, Profile, Severity};
@@ -48,6 +50,16 @@ pub struct Judged {
     pub blind: Option<(Kind, Blindness)>,
     /// One judgement per subject.
     pub judgements: Vec<Judgement>,
+}
+
+/// A rule, and what holds for it whatever the unit.
+struct Asked<'r> {
+    rule: &'r Rule,
+    check: &'static dyn Check,
+    blind: Option<(Kind, Blindness)>,
+    profile: Profile,
+    /// For the check itself.
+    memo: OnceCell<u32>,
 }
 
 impl<'a> Inspector<'a> {
@@ -98,15 +110,6 @@ impl<'a> Inspector<'a> {
             .covers_namespace(name, self.inventory.namespace(name))
     }
 
-    /// Whether the unit is still one: a root whose owner came to light since, or that is
-    /// gone, is judged under its owner or not at all.
-    fn is_current(&self, unit: &Unit) -> bool {
-        match unit {
-            Unit::Root(root) => self.inventory.is_root(root),
-            _ => true,
-        }
-    }
-
     /// What a rule says of a unit in its scope.
     #[must_use]
     pub fn judge(&self, rule: &Rule, unit: &Unit) -> Judged {
@@ -116,36 +119,67 @@ impl<'a> Inspector<'a> {
     /// As [`Inspector::judge`], with the unit's pods looked up for several rules at once.
     #[must_use]
     pub fn judge_with<'v>(&'v self, rule: &Rule, unit: &Unit, pods: &'v UnitPods<'v>) -> Judged {
-        let Some(check) = self.catalogue.find(rule.check) else {
+        let Some(asked) = self.ask(rule) else {
             return Judged::default();
         };
-        if !self.applies(rule, check.meta(), unit) || !self.is_current(unit) {
-            return Judged::default();
+        let mut judgements = Vec::new();
+        let blind = self.judge_asked(&asked, unit, pods, true, &mut judgements);
+        Judged { blind, judgements }
+    }
+
+    /// What holds for a rule whatever the unit; `None` for a check that does not exist.
+    fn ask<'r>(&self, rule: &'r Rule) -> Option<Asked<'r>> {
+        let check = self.catalogue.find(rule.check)?;
+        Some(Asked {
+            rule,
+            check,
+            blind: self.blindness(check),
+            profile: self.profile_of(rule),
+            memo: OnceCell::new(),
+        })
+    }
+
+    /// Judges a unit and appends what is said of it; returns why nothing could be.
+    fn judge_asked<'v>(
+        &'v self,
+        asked: &'v Asked<'_>,
+        unit: &Unit,
+        pods: &'v UnitPods<'v>,
+        words: bool,
+        judgements: &mut Vec<Judgement>,
+    ) -> Option<(Kind, Blindness)> {
+        let Asked { rule, check, .. } = asked;
+        let in_scope = match unit {
+            Unit::Root(root) => rule
+                .scope
+                .covers_namespace(&root.key.namespace, pods.namespace()),
+            _ => self.in_scope(rule, unit),
+        };
+        if !check.meta().units.contains(&unit.kind()) || !in_scope || !pods.current {
+            return None;
         }
-        if let Some(blind) = self.blindness(check) {
-            return Judged {
-                judgements: self.unknown(unit, blind.1.reason()),
-                blind: Some(blind),
-            };
+        if let Some((_, why)) = &asked.blind {
+            judgements.extend(self.unknown(unit, why.reason()));
+            return asked.blind.clone();
         }
         let view = View {
             inventory: self.inventory,
             now: self.now,
             origin: self.origin,
-            profile: self.profile_of(rule),
+            profile: asked.profile,
             rulebook: self.rulebook,
             own: self.own,
             pods,
+            rule_memo: &asked.memo,
+            words,
         };
-        let mut judgements = Vec::new();
-        check.judge(&view, rule, unit, &mut judgements);
-        if self.has_undecodable_parts(unit, pods) {
-            judgements.iter_mut().for_each(distrust);
+        let from = judgements.len();
+        check.judge(&view, rule, unit, judgements);
+        let undecodable = || self.has_undecodable_parts(unit, pods);
+        if *pods.undecodable.get_or_init(undecodable) {
+            judgements.iter_mut().skip(from).for_each(distrust);
         }
-        Judged {
-            blind: None,
-            judgements,
-        }
+        None
     }
 
     /// The first kind the check reads that cannot be seen.

@@ -6,14 +6,15 @@
 
 mod agents;
 mod children;
+mod families;
 mod pods;
 mod pool;
 mod roots;
 mod sight;
 mod table;
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use patrol_api::words::Profile;
 
@@ -66,7 +67,9 @@ pub struct Inventory {
     agents: agents::Agents,
     workloads: BTreeMap<Kind, Table<Workload>>,
     children: children::Children,
-    nodes: Table<Node>,
+    nodes: Table<Arc<Node>>,
+    /// The same, for every pod asks for its node. Only looked up.
+    node_by_name: HashMap<Sym, Arc<Node>>,
     namespaces: Table<Namespace>,
     services: Table<Service>,
     slices: Table<EndpointSlice>,
@@ -115,10 +118,12 @@ impl Inventory {
             Fact::Node(node) => {
                 self.profile.take();
                 let name = Sym::new(&key.name);
-                let before = put(&mut self.nodes, key, *node, epoch);
+                let node = Arc::new(*node);
+                let before = put(&mut self.nodes, key, Arc::clone(&node), epoch);
                 match before {
                     Change::None => vec![],
                     Change::Updated | Change::New => {
+                        self.node_by_name.insert(name.clone(), node);
                         let mut touched = self.roots_on_node(&name);
                         touched.push(Touched::Node(name));
                         touched.push(Touched::Cluster);
@@ -214,8 +219,9 @@ impl Inventory {
         }
     }
 
-    fn forget_node(&mut self, key: &ObjectKey) -> Option<Held<Node>> {
+    fn forget_node(&mut self, key: &ObjectKey) -> Option<Held<Arc<Node>>> {
         self.profile.take();
+        self.node_by_name.remove(&*key.name);
         self.nodes.remove(key)
     }
 
@@ -347,12 +353,12 @@ impl Inventory {
     /// A node.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.get("", name).map(|h| &h.fact)
+        self.node_by_name.get(name).map(Arc::as_ref)
     }
 
     /// All nodes by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.nodes.iter().map(|h| (&*h.key.name, &h.fact))
+        self.nodes.iter().map(|h| (&*h.key.name, &*h.fact))
     }
 
     /// A namespace.

@@ -41,7 +41,7 @@ pub fn place(rule: &Rule, judgement: &Judgement, operator: &str) -> ObjectKey {
 /// The immutable part of a ticket.
 #[must_use]
 pub fn finding(rule: &Rule, judgement: &Judgement, cluster: &str) -> Finding {
-    let subject = judgement.subject.clone();
+    let subject = Subject::clone(&judgement.subject);
     Finding {
         policy: rule.policy.to_string(),
         check: rule.check.to_owned(),

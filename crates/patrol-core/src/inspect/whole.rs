@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::words::{Party, Severity};
 
-use super::Inspector;
-use crate::check::{CheckMeta, Judgement, UnitKind, UnitPods};
+use super::{Asked, Inspector};
+use crate::check::{CheckMeta, Judgement, Unit, UnitKind, UnitPods};
 use crate::inventory::Blindness;
 use crate::kind::Kind;
 use crate::rule::Rule;
@@ -45,7 +45,7 @@ pub struct InspectionResult {
 pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Rule>) -> Inspection {
     let mut out = Inspection::default();
     let mut results = vec![];
-    out.blind = inspect_each(inspector, rules, |rule, meta, judgement| {
+    out.blind = walk(inspector, rules, true, |rule, meta, judgement| {
         results.push(InspectionResult {
             policy: rule.policy.clone(),
             check: meta,
@@ -80,36 +80,55 @@ pub fn inspect<'r>(inspector: &Inspector<'_>, rules: impl Iterator<Item = &'r Ru
 pub type Blind = BTreeMap<Kind, (Blindness, Vec<&'static str>)>;
 
 /// Judges every unit under every given rule and hands each judgement on, so that those of
-/// a large cluster need not be held at once. Returns what could not be looked at.
+/// a large cluster need not be held at once; what is no gap is not told in words. Returns
+/// what could not be looked at.
 pub fn inspect_each<'r>(
     inspector: &Inspector<'_>,
     rules: impl Iterator<Item = &'r Rule>,
+    each: impl FnMut(&Rule, &'static CheckMeta, Judgement),
+) -> Blind {
+    walk(inspector, rules, false, each)
+}
+
+fn walk<'r>(
+    inspector: &Inspector<'_>,
+    rules: impl Iterator<Item = &'r Rule>,
+    words: bool,
     mut each: impl FnMut(&Rule, &'static CheckMeta, Judgement),
 ) -> Blind {
     let mut blind = Blind::new();
-    let rules: Vec<(&Rule, &'static CheckMeta)> = rules
-        .filter_map(|rule| Some((rule, inspector.catalogue.find(rule.check)?.meta())))
-        .collect();
+    let rules: Vec<Asked<'_>> = rules.filter_map(|rule| inspector.ask(rule)).collect();
     let kinds: BTreeSet<UnitKind> = rules
         .iter()
-        .flat_map(|(_, meta)| meta.units.iter().copied())
+        .flat_map(|asked| asked.check.meta().units.iter().copied())
         .collect();
-    let kinds: Vec<UnitKind> = kinds.into_iter().collect();
-    for unit in inspector.units(&kinds) {
-        let pods = UnitPods::new(inspector.inventory, &unit);
-        for (rule, meta) in &rules {
-            if !meta.units.contains(&unit.kind()) {
-                continue;
-            }
-            let judged = inspector.judge_with(rule, &unit, &pods);
-            if let Some((kind, why)) = judged.blind {
+    let mut said: Vec<Judgement> = vec![];
+    let mut judge = |unit: &Unit, pods: &UnitPods<'_>| {
+        for asked in &rules {
+            let meta = asked.check.meta();
+            if let Some((kind, why)) = inspector.judge_asked(asked, unit, pods, words, &mut said) {
                 let entry = blind.entry(kind).or_insert((why, vec![]));
                 if !entry.1.contains(&meta.id) {
                     entry.1.push(meta.id);
                 }
             }
-            for judgement in judged.judgements {
-                each(rule, meta, judgement);
+            for judgement in said.drain(..) {
+                each(asked.rule, meta, judgement);
+            }
+        }
+    };
+    let inventory = inspector.inventory;
+    for kind in kinds {
+        if kind != UnitKind::Root {
+            for unit in inspector.units(&[kind]) {
+                judge(&unit, &UnitPods::new(inventory, &unit));
+            }
+            continue;
+        }
+        for namespace in inventory.inhabited() {
+            for (root, pods) in inventory.families_in(namespace) {
+                let unit = Unit::Root(root);
+                judge(&unit, &UnitPods::of(inventory, &unit, pods));
             }
         }
     }

@@ -122,6 +122,11 @@ impl Pods {
         self.listed(&self.by_name, namespace)
     }
 
+    /// Namespaces with any, in order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Sym> {
+        self.by_name.keys()
+    }
+
     pub fn on_node(&self, node: &str) -> impl Iterator<Item = &Pod> {
         self.listed(&self.by_node, node)
     }

@@ -188,7 +188,7 @@ impl Inventory {
         workloads.chain(pods)
     }
 
-    fn as_root(&self, kind: Kind, held: &Held<Workload>) -> Option<RootKey> {
+    pub(super) fn as_root(&self, kind: Kind, held: &Held<Workload>) -> Option<RootKey> {
         let is_root = held.fact.meta.owner.is_none() || self.is_top(kind, &held.key);
         is_root.then(|| RootKey {
             kind,

@@ -91,6 +91,11 @@ impl<T> Table<T> {
             .map(Box::as_ref)
     }
 
+    /// Namespaces with any, in order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Sym> {
+        self.rows.keys()
+    }
+
     pub fn len(&self) -> usize {
         self.rows.values().map(Vec::len).sum()
     }

@@ -7,7 +7,7 @@ use patrol_api::policy::PatrolPolicy;
 use patrol_api::time::Time;
 use patrol_core::check::{Origin, OwnState};
 use patrol_core::facts::{Observed, decode};
-use patrol_core::inspect::{Inspector, inspect};
+use patrol_core::inspect::{Inspector, inspect_each};
 use patrol_core::inventory::Inventory;
 use patrol_core::kind::Kind;
 use patrol_core::rule::{Rulebook, compile};
@@ -154,9 +154,15 @@ pub fn judge(inventory: &Inventory) -> Result<Duration, Failure> {
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let start = cpu();
-        let inspection = inspect(&inspector, rulebook.rules_of("bench").iter());
-        if inspection.results.is_empty() {
-            return Err("nothing was judged".into());
+        let mut judged = 0;
+        // As a patrol does.
+        inspect_each(
+            &inspector,
+            rulebook.rules_of("bench").iter(),
+            |_, _, judgement| judged += usize::from(!judgement.subject.name.is_empty()),
+        );
+        if judged < inventory.count(Kind::Deployment) {
+            return Err("not everything was judged".into());
         }
         best = best.min(cpu() - start);
     }

@@ -1,6 +1,7 @@
 //! The coverage account of a patrol: every subject once, and nothing skipped in silence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use patrol_api::policy::{CoverageRow, SubjectCounts};
 use patrol_api::ticket::Subject;
@@ -12,7 +13,7 @@ use crate::kind::Kind;
 /// The coverage account: every subject once, by its worst verdict.
 #[derive(Default)]
 pub(super) struct Account {
-    subjects: BTreeMap<Subject, Standing>,
+    subjects: BTreeMap<Arc<Subject>, Standing>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
