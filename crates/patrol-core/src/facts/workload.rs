@@ -12,8 +12,6 @@ use crate::sym::Sym;
 /// A Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob or ReplicationController.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Which of them.
-    pub kind: Kind,
     /// Metadata.
     pub meta: Meta,
     /// Pods wanted (`spec.replicas`, default 1; a DaemonSet's desired count; Jobs: 1).
@@ -325,7 +323,6 @@ impl RawWorkload {
         });
         let daemon = kind == Kind::DaemonSet;
         let workload = Workload {
-            kind,
             replicas: match kind {
                 Kind::DaemonSet => status.desired_number_scheduled.unwrap_or(1),
                 Kind::Job | Kind::CronJob => 1,
