@@ -72,33 +72,50 @@ impl Inventory {
     /// stands for itself: whoever wrote such references must not get pods out of sight.
     #[must_use]
     pub fn root_of(&self, kind: Kind, key: &ObjectKey) -> RootKey {
-        let mut at = (kind, key.clone());
-        for _ in 0..=DEPTH {
-            let Some(next) = self.owner_of(at.0, &at.1) else {
-                return RootKey {
-                    kind: at.0,
-                    key: at.1,
-                };
-            };
-            at = next;
+        match self.held(kind, key) {
+            Some(held) => self.root_above(kind, held),
+            None => RootKey {
+                kind,
+                key: key.clone(),
+            },
         }
-        RootKey {
+    }
+
+    fn root_above(&self, kind: Kind, held: &Held<Workload>) -> RootKey {
+        let root = |kind: Kind, held: &Held<Workload>| RootKey {
             kind,
-            key: key.clone(),
+            key: held.key.clone(),
+        };
+        let mut at = (kind, held);
+        for _ in 0..=DEPTH {
+            match self.parent_of(at.1) {
+                Some(next) => at = next,
+                None => return root(at.0, at.1),
+            }
         }
+        root(kind, held)
+    }
+
+    fn held(&self, kind: Kind, key: &ObjectKey) -> Option<&Held<Workload>> {
+        self.workloads.get(&kind)?.get(&key.namespace, &key.name)
     }
 
     /// The owner of a workload, where it is here.
-    fn owner_of(&self, kind: Kind, key: &ObjectKey) -> Option<(Kind, ObjectKey)> {
-        let owner = self.workload(kind, key)?.meta.owner.as_ref()?;
-        self.resolve(&key.namespace, owner)
+    fn parent_of(&self, held: &Held<Workload>) -> Option<(Kind, &Held<Workload>)> {
+        let owner = held.fact.meta.owner.as_ref()?;
+        self.resolve(&held.key.namespace, owner)
     }
 
     /// Whether a workload that is here stands for itself.
-    fn is_top(&self, kind: Kind, key: &ObjectKey) -> bool {
-        self.owner_of(kind, key).is_none() || {
-            let root = self.root_of(kind, key);
-            root.kind == kind && root.key == *key
+    fn is_top(&self, kind: Kind, held: &Held<Workload>) -> bool {
+        match self.parent_of(held) {
+            None => true,
+            // It has a root above it: the common case, told without a walk.
+            Some((_, parent)) if parent.fact.meta.owner.is_none() => false,
+            Some(_) => {
+                let root = self.root_above(kind, held);
+                root.kind == kind && root.key == held.key
+            }
         }
     }
 
@@ -116,7 +133,7 @@ impl Inventory {
             .as_ref()
             .and_then(|o| self.resolve(&pod.key.namespace, o))
         {
-            Some((kind, key)) => self.root_of(kind, &key),
+            Some((kind, held)) => self.root_above(kind, held),
             None => RootKey {
                 kind: Kind::Pod,
                 key: pod.key.clone(),
@@ -136,18 +153,13 @@ impl Inventory {
         }
     }
 
-    fn resolve(&self, namespace: &Sym, owner: &Owner) -> Option<(Kind, ObjectKey)> {
+    fn resolve(&self, namespace: &Sym, owner: &Owner) -> Option<(Kind, &Held<Workload>)> {
         let kind = Kind::find(&owner.group, &owner.kind)?;
-        let key = ObjectKey {
-            namespace: namespace.clone(),
-            name: owner.name.text(),
-        };
-        let parent = self.workload(kind, &key)?;
+        let parent = self.workloads.get(&kind)?.get(namespace, &owner.name)?;
+        let uid = &parent.fact.meta.uid;
         // A namesake that replaced the real owner is not the owner.
-        let same = !owner.uid.is_present()
-            || !parent.meta.uid.is_present()
-            || owner.uid == parent.meta.uid;
-        same.then_some((kind, key))
+        let same = !owner.uid.is_present() || !uid.is_present() || owner.uid == *uid;
+        same.then_some((kind, parent))
     }
 
     /// Whether this is a root now: it is here, and nothing above it is.
@@ -189,8 +201,7 @@ impl Inventory {
     }
 
     pub(super) fn as_root(&self, kind: Kind, held: &Held<Workload>) -> Option<RootKey> {
-        let is_root = held.fact.meta.owner.is_none() || self.is_top(kind, &held.key);
-        is_root.then(|| RootKey {
+        self.is_top(kind, held).then(|| RootKey {
             kind,
             key: held.key.clone(),
         })
@@ -245,7 +256,8 @@ impl Inventory {
         out.extend(owned);
         for (child_kind, child) in self.children.of(kind, key) {
             // Not those that name it and stand for themselves.
-            if !self.is_top(child_kind, &child) {
+            let below = self.held(child_kind, &child);
+            if below.is_some_and(|held| !self.is_top(child_kind, held)) {
                 self.collect_pods(child_kind, &child, depth + 1, out);
             }
         }
@@ -297,7 +309,7 @@ impl Inventory {
 
     fn owner_root(&self, namespace: &Sym, owner: &Arc<Owner>) -> Option<Touched> {
         self.resolve(namespace, owner)
-            .map(|(kind, key)| Touched::Root(self.root_of(kind, &key)))
+            .map(|(kind, held)| Touched::Root(self.root_above(kind, held)))
     }
 
     pub(super) fn delete_pod(&mut self, key: &ObjectKey) -> Vec<Touched> {
