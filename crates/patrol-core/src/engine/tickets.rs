@@ -61,6 +61,8 @@ struct Held {
     /// told its end.
     last: Option<Box<Ticket>>,
     vanished: Mono,
+    /// When the server last answered a write of ours with the object.
+    answered: Option<Mono>,
     /// As it should be.
     status: TicketStatus,
     clean_since: Option<Time>,
@@ -359,19 +361,23 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
 }
 
 /// What a new leader makes of a state that the old one wrote just before: the further one
-/// stays, and nothing that was told is forgotten.
+/// stays, and of two that are equally far the one that is stored. Nothing that was told is
+/// forgotten, and what was opened first stays so.
 fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     let stored = believed(ticket, now);
     let state = |s: &TicketStatus| (s.episode.n, s.alert_seq, s.phase == Phase::Resolved);
     // A status that was never written holds nothing of its own but when it was opened.
-    let fresh = ours.history.is_empty();
-    let mut merged = if state(&stored) > state(ours) || (fresh && state(&stored) == state(ours)) {
+    let equal = ticket.status.is_some() || ours.history.is_empty();
+    let further = state(&stored).cmp(&state(ours));
+    let mut merged = if further.is_gt() || (further.is_eq() && equal) {
         stored.clone()
     } else {
         ours.clone()
     };
     ledger::join(&mut merged.alerts, &stored.alerts);
     ledger::join(&mut merged.alerts, &ours.alerts);
+    let opened = [ours.first_opened_at, stored.first_opened_at];
+    merged.first_opened_at = opened.into_iter().flatten().min();
     drop_false_ends(&mut merged);
     merged
 }

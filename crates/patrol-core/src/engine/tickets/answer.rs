@@ -116,6 +116,7 @@ impl Patrol {
             held.object = Some(ticket);
         }
         held.last = None;
+        held.answered = Some(now.mono);
         self.register(key, now);
         if write == TicketWrite::Create
             && let Some((_, status)) = self.tickets.view(key)
@@ -172,6 +173,7 @@ impl Patrol {
         }
         held.object = Some(ticket);
         held.last = None;
+        held.answered = Some(now.mono);
         self.register(key, now);
     }
 }

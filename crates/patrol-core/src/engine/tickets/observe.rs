@@ -55,7 +55,7 @@ impl Patrol {
                 held.status = succeed(&held.status, &ticket, now.wall);
             }
             // Its first status was written by the process that opened it.
-            Some(object) if object.status.is_none() && !held.writing => {
+            Some(object) if object.status.is_none() && held.sent.is_none() => {
                 held.status = succeed(&held.status, &ticket, now.wall);
             }
             // One more edition of what is known: the status is ours, whatever it says. But
@@ -166,7 +166,18 @@ impl Patrol {
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
-            self.ticket_gone(&key, now);
+            // A list may be older than an answer that overtook it: then only a read tells.
+            let overtaken = self.leading
+                && self.tickets.held.get(&key).is_some_and(|held| {
+                    held.answered
+                        .is_some_and(|at| now.mono < at.plus(LAST_WORDS))
+                });
+            if overtaken && let Some(held) = self.tickets.held.get_mut(&key) {
+                held.unread = true;
+                self.tickets.touch(&key);
+            } else {
+                self.ticket_gone(&key, now);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use patrol_api::words::{Phase, Severity};
 use super::super::evaluate::{Known, earlier};
 use super::super::{Keys, Patrol};
 use super::{about, bootstrap_at, same_identity};
+use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::ticket::life::{self, Assessment, LifeRules};
@@ -18,6 +19,7 @@ const END_OWED_FOR: Span = Span::days(1);
 impl Patrol {
     pub(in crate::engine) fn settle_tickets(&mut self, now: Now) {
         self.ticket_timers(now);
+        self.look_at_clean(now);
         // A place that is left lets others in, and both change the aggregates.
         for _ in 0..3 {
             self.settle_touched(now);
@@ -47,20 +49,43 @@ impl Patrol {
                 break;
             }
             self.tickets.set_timer(&key, None);
-            // A wait for cleanness ends with a fresh look, not with an old verdict.
-            if let Some(known) = self.evaluation.known.get(&key)
-                && matches!(
-                    known.assessment,
-                    Assessment::Passing { .. } | Assessment::NoLivePods { .. }
-                )
-            {
-                let unit = known.unit.clone();
-                if !self.look_at_aggregate(&key) {
-                    self.evaluate_unit(&unit, now.wall);
-                }
-            }
             self.tickets.touch(&key);
         }
+    }
+
+    /// A wait for cleanness ends with a fresh look, not with an old verdict: a watch may
+    /// have fallen silent since.
+    fn look_at_clean(&mut self, now: Now) {
+        let over: Vec<(ObjectKey, Unit)> = self
+            .tickets
+            .touched
+            .iter()
+            .filter_map(|key| Some((key, self.evaluation.known.get(key)?)))
+            .filter(|(key, known)| self.may_clear(key, known, now.wall))
+            .map(|(key, known)| (key.clone(), known.unit.clone()))
+            .collect();
+        for (key, unit) in over {
+            if !self.look_at_aggregate(&key) {
+                self.evaluate_unit(&unit, now.wall);
+            }
+        }
+    }
+
+    /// Whether an open ticket was seen clean for long enough, or waits for fresh news.
+    fn may_clear(&self, key: &ObjectKey, known: &Known, now: Time) -> bool {
+        let (Assessment::Passing { fresh_since } | Assessment::NoLivePods { fresh_since }) =
+            &known.assessment
+        else {
+            return false;
+        };
+        let Some(held) = self.tickets.held.get(key) else {
+            return false;
+        };
+        let waited = || {
+            let since = held.clean_since.unwrap_or(now);
+            now >= since.plus(self.life_rules(&known.finding.policy).clear_after)
+        };
+        held.status.phase != Phase::Resolved && (fresh_since.is_none() || waited())
     }
 
     fn settle_ticket(&mut self, key: &ObjectKey, now: Now) {
