@@ -17,6 +17,8 @@ const LOST_AFTER: u64 = 60_000;
 pub struct Taken {
     /// When.
     pub at: u64,
+    /// When its process asked for it to be sent.
+    pub asked: u64,
     /// The process that sent it.
     pub pid: usize,
     /// And its life.
@@ -97,6 +99,8 @@ pub struct Book {
     pub writes: Vec<Write>,
     /// When each delivery was asked for, by process and life.
     pub sends: BTreeMap<(usize, u32, DeliveryId), u64>,
+    /// Those of them that were answered.
+    answered: BTreeSet<(usize, u32, DeliveryId)>,
     /// Tellings whose content a receiver refused, by ticket and receiver, and when: they
     /// are tried again after an hour.
     pub parked: BTreeMap<(ObjectKey, String), u64>,
@@ -118,6 +122,11 @@ pub struct Book {
     pub unrecorded: BTreeSet<ObjectKey>,
     /// When a policy was last edited or deleted, by name.
     pub edited: BTreeMap<String, u64>,
+    /// Firing tellings that some stored status ever mentioned: ticket, receiver, episode
+    /// and edge.
+    pub recorded: BTreeSet<(ObjectKey, String, u64, u64)>,
+    /// When routes changed: a policy or a receiver was edited, made or deleted.
+    pub rerouted: Vec<u64>,
     /// Receivers that at some time did not want to be told of ends.
     pub unwilling: BTreeSet<String>,
     /// When a kind of things last went wrong that only time heals.
@@ -143,9 +152,12 @@ impl Book {
         now: u64,
     ) {
         // A delivery that was sent twice is answered twice; the first answer ends it.
-        let Some(sent) = self.sends.remove(&(pid, life, id)) else {
+        let Some(&sent) = self.sends.get(&(pid, life, id)) else {
             return;
         };
+        if !self.answered.insert((pid, life, id)) {
+            return;
+        }
         if now >= sent + LOST_AFTER {
             return;
         }
@@ -196,6 +208,30 @@ impl Book {
     #[must_use]
     pub fn may_be_missed(&self, at: u64) -> bool {
         self.upset_since(at.saturating_sub(60_000))
+    }
+
+    /// A status is stored.
+    pub fn stored(&mut self, place: &ObjectKey, status: &TicketStatus) {
+        for r in status
+            .alerts
+            .iter()
+            .filter(|r| r.state == ToldState::Firing)
+        {
+            self.recorded
+                .insert((place.clone(), r.uid.clone(), r.episode, r.seq));
+        }
+    }
+
+    /// Whether a process learnt what there is, after one died, while routes were others than
+    /// when a telling was taken `at`: nobody then knows to whom it may have gone.
+    #[must_use]
+    pub fn lost_the_way(&self, at: u64) -> bool {
+        // A process may tell under routes that were edited up to two minutes ago.
+        let edits = self.rerouted.iter().filter(|edit| **edit + 120_000 >= at);
+        let upsets = || self.upsets.iter().filter(|upset| **upset >= at);
+        edits
+            .into_iter()
+            .any(|edit| upsets().any(|upset| *edit <= upset + 60_000))
     }
 
     /// Whether memory was lost at or after `since`.

@@ -206,6 +206,9 @@ impl Sim {
                 changed,
             });
         }
+        if done && let Effect::WriteTicketStatus { at, status, .. } = &**effect {
+            self.book.stored(&at.key, status);
+        }
         if done && let Effect::CreateTicket { ticket, .. } = &**effect {
             invariants::on_created(self, ticket);
         }
@@ -383,6 +386,12 @@ impl Sim {
         self.book.count("tellings taken");
         let taken = Taken {
             at: self.now,
+            asked: self
+                .book
+                .sends
+                .get(&(pid, life, delivery))
+                .copied()
+                .unwrap_or(self.now),
             pid,
             life,
             place: ObjectKey::new(&ticket.namespace, &ticket.name),

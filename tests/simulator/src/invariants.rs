@@ -7,7 +7,6 @@ pub mod quiet;
 pub mod tickets;
 
 use patrol_api::ticket::{Ticket, TicketStatus};
-use patrol_api::time::Span;
 use patrol_api::words::{Phase, Resolution};
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::facts::ObjectKey;
@@ -95,7 +94,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     let waited = decided.unix() + 1 < wall.unix();
     let wrong = match status.episode.resolution {
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
-            let clear_after = policy.map_or(Span::ZERO, |p| p.spec.tickets.clear_after);
+            let clear_after = process.witness.clear_after(&finding.policy, decided);
             let unclean = process.witness.last_unclean(&at.key, &finding.check);
             let stale = !waited && process.witness.is_stale(&finding.check, sim.now);
             match unclean {

@@ -42,7 +42,9 @@ impl Sim {
             }
             Action::Policy(name, _) | Action::DeletePolicy(name) => {
                 self.book.edited.insert(name.clone(), now);
+                self.book.rerouted.push(now);
             }
+            Action::Receiver(..) | Action::DeleteReceiver(_) => self.book.rerouted.push(now),
             Action::Deny(kind, on) => {
                 let wall = self.wall();
                 self.truth.see(*kind, *on);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use patrol_api::time::Time;
+use patrol_api::time::{Span, Time};
 use patrol_core::engine::{Config, Patrol};
 use patrol_core::event::Event;
 use patrol_core::facts::ObjectKey;
@@ -50,6 +50,8 @@ pub struct Witness {
     took_lead: Option<(u64, Time)>,
     /// When each identity was last anything but clean.
     unclean: BTreeMap<ObjectKey, (u64, Time)>,
+    /// The `clearAfter` of each policy, and since when it was known.
+    patience: BTreeMap<String, Vec<(Time, Span)>>,
 }
 
 impl Process {
@@ -133,7 +135,19 @@ impl Witness {
 
     /// Judges what is known now; to be called before the process may act on it.
     pub fn settle(&mut self, now: u64, wall: Time) {
+        for kind in Kind::ALL {
+            if self.is_silent(kind, now) {
+                self.blind.insert(kind, (now, wall));
+            }
+        }
         self.judge.judge(wall);
+        for (name, policy) in self.judge.policies() {
+            let clear_after = policy.spec.tickets.clear_after;
+            let known = self.patience.entry(name.clone()).or_default();
+            if known.last().is_none_or(|(_, last)| *last != clear_after) {
+                known.push((wall, clear_after));
+            }
+        }
         for place in self.judge.said().keys() {
             self.unclean.insert(place.clone(), (now, wall));
         }
@@ -147,10 +161,28 @@ impl Witness {
     /// Whether a kind that a check reads fell silent, so that nothing may be concluded.
     #[must_use]
     pub fn is_stale(&self, check: &str, now: u64) -> bool {
-        reads(check).iter().any(|kind| {
-            let heard = self.heard.get(kind);
-            !self.judge.is_absent(*kind) && heard.is_none_or(|at| now.saturating_sub(*at) > FRESH)
-        })
+        reads(check).iter().any(|kind| self.is_silent(*kind, now))
+    }
+
+    fn is_silent(&self, kind: Kind, now: u64) -> bool {
+        let heard = self.heard.get(&kind);
+        !self.judge.is_absent(kind) && heard.is_none_or(|at| now.saturating_sub(*at) > FRESH)
+    }
+
+    /// The shortest `clearAfter` that may have been in force for a decision: a policy may
+    /// have been edited between a decision and its write.
+    #[must_use]
+    pub fn clear_after(&self, policy: &str, decided: Time) -> Span {
+        let known = self.patience.get(policy).map_or(&[][..], Vec::as_slice);
+        let ends = known.iter().skip(1).map(|(at, _)| Some(*at)).chain([None]);
+        known
+            .iter()
+            .zip(ends)
+            .filter(|((since, _), _)| since.unix() <= decided.unix() + 1)
+            .filter(|(_, end)| end.is_none_or(|end| end.unix() + 1 >= decided.unix()))
+            .map(|((_, clear_after), _)| *clear_after)
+            .min()
+            .unwrap_or(Span::ZERO)
     }
 
     /// Since when the process has had reason to think that an identity is clean: the last

@@ -50,11 +50,13 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
         .iter()
         .filter(|t| t.event_id == new.event_id)
         .collect();
-    if let Some(first) = copies.first() {
+    // A message may still be in a queue when its process forgets that it sent it.
+    let asked = copies.iter().map(|t| t.asked).chain([new.asked]).min();
+    if let (false, Some(asked)) = (copies.is_empty(), asked) {
         let excuses = copies.iter().filter(|t| !t.known).count()
             + copies.iter().filter(|t| t.repeated).count()
             + usize::from(new.repeated)
-            + sim.book.upsets.iter().filter(|at| **at >= first.at).count();
+            + sim.book.upsets.iter().filter(|at| **at >= asked).count();
         if copies.len() > excuses {
             let how = format!(
                 "{} took {} {:?} {:?} {} times, with {excuses} excuses",
@@ -309,14 +311,11 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             continue;
         }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
-        // Told under a route that is no more, and the memory of it died with a process.
+        // Told under a route that is no more, and the process died before it wrote that
+        // down: whoever comes after it doubts only whom the routes of its own time name.
         let since = |name: &str| sim.book.edited.get(name).copied();
-        let policy = sim.book.policies.get(place).map_or("", |(name, _)| name);
-        let unrouted = match tickets.get(place) {
-            Some(ticket) => !audience(sim, ticket, there).contains(name),
-            None => since(policy).is_some_and(|edited| edited >= at),
-        };
-        let estranged = sim.book.upset_since(at) && unrouted;
+        let telling = (place.clone(), receiver.to_owned(), episode, seq);
+        let estranged = !sim.book.recorded.contains(&telling) && sim.book.lost_the_way(at);
         // The address went with an edit, and then the ticket with the record of it.
         let lapsed = !tickets.contains_key(place)
             && name
