@@ -223,7 +223,7 @@ impl Patrol {
     /// Whether the receivers are known, or will not be soon. A ticket that ends while they
     /// are still being listed would not know who may have been told of it.
     fn knows_whom_to_tell(&self, now: Now) -> bool {
-        const SOON: Span = Span::seconds(30);
+        const SOON: Span = Span::minutes(2);
         self.inventory.sight(Kind::AlertReceiver).blindness() != Some(Blindness::Unsynced)
             || now.mono >= self.led_since.plus(SOON)
     }

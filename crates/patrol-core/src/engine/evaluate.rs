@@ -231,6 +231,10 @@ impl Patrol {
             self.evaluation.forget(&key);
             return;
         }
+        // Seen at once: tickets may be settled only much later.
+        if !known.assessment.is_clean() {
+            self.tickets.seen_unclean(&key);
+        }
         self.tickets.touch(&key);
         self.evaluation.learn(key, known);
     }

@@ -423,6 +423,13 @@ impl Patrol {
         }
     }
 
+    /// Whether a receiver was made anew under its old name: a ticket holds one record a
+    /// name, and the one that is there keeps it.
+    pub(super) fn is_replaced(&self, receiver: &str, uid: &str) -> bool {
+        let state = self.receivers.get(receiver);
+        state.is_some_and(|state| state.target.uid != uid)
+    }
+
     pub(super) fn knows_receiver(&self, uid: &str) -> bool {
         self.receivers.values().any(|r| r.target.uid == uid)
     }

@@ -135,6 +135,13 @@ impl Tickets {
         self.object(key).map(|t| &t.spec.finding)
     }
 
+    /// A wait for cleanness ends.
+    pub fn seen_unclean(&mut self, key: &ObjectKey) {
+        if let Some(held) = self.held.get_mut(key) {
+            held.clean_since = None;
+        }
+    }
+
     pub fn object(&self, key: &ObjectKey) -> Option<&Ticket> {
         self.held.get(key)?.object.as_deref()
     }

@@ -47,6 +47,20 @@ pub enum Assessment {
     Hold,
 }
 
+impl Assessment {
+    /// Whether the subject is seen without the finding.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self, Self::Passing { .. } | Self::NoLivePods { .. })
+    }
+
+    /// Whether the finding holds.
+    #[must_use]
+    pub const fn is_failing(&self) -> bool {
+        matches!(self, Self::Failing(_))
+    }
+}
+
 /// A finding that holds, with all that a ticket says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {

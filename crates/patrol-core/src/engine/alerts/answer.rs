@@ -89,7 +89,7 @@ impl Patrol {
                 .tickets
                 .view(key)
                 .is_some_and(|(t, _)| t.metadata.uid.as_deref().unwrap_or("") == ticket_uid);
-            if !same {
+            if !same || self.is_replaced(name, &flight.receiver_uid) {
                 continue;
             }
             if let Some(status) = self.tickets.status_mut(key) {

@@ -132,6 +132,7 @@ impl Patrol {
                 );
             }
         }
+        told.retain(|uid, (receiver, _)| !self.is_replaced(receiver, uid));
         let Some(status) = self.tickets.status_mut(key) else {
             return;
         };

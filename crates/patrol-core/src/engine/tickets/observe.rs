@@ -90,7 +90,12 @@ impl Patrol {
         let Some(finding) = self.tickets.finding(key).cloned() else {
             return;
         };
-        if !self.evaluation.known.contains_key(key) {
+        if let Some(known) = self.evaluation.known.get(key) {
+            // What was concluded before the ticket was there may hold no more.
+            if !known.assessment.is_failing() && !self.is_aggregate(key, &finding) {
+                self.mark(known.unit.clone());
+            }
+        } else {
             let aggregate = self.is_aggregate(key, &finding);
             let unit = if aggregate {
                 Unit::Cluster
