@@ -315,12 +315,13 @@ impl Judge {
             .any(|r| r.check == check && r.requirement.as_deref() == requirement)
     }
 
-    /// Ids of the checks of a policy.
+    /// Ids of the checks of a policy, those that are always on included.
     #[must_use]
     pub fn checks_of(&self, policy: &str) -> Vec<&'static str> {
         self.rulebook
             .rules_of(policy)
             .iter()
+            .chain(&self.rulebook.always_on)
             .map(|r| r.check)
             .collect()
     }

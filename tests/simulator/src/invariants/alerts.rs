@@ -307,7 +307,15 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
                     .get(name)
                     .is_some_and(|p| p.spec.suspend || !sim.truth.is_compiled(name))
         });
-        if parked || resting {
+        // A policy that only observes opens no ticket again, and tells nothing, while its
+        // finding holds: that is no end.
+        let observed = !tickets.contains_key(place)
+            && sim.book.policies.get(place).is_some_and(|(name, _)| {
+                let policy = sim.truth.policies().get(name);
+                policy.is_some_and(|p| p.spec.mode == Mode::Observe)
+                    && sim.truth.said().contains_key(place)
+            });
+        if parked || resting || observed {
             continue;
         }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);
