@@ -228,10 +228,8 @@ impl Book {
     pub fn lost_the_way(&self, at: u64) -> bool {
         // A process may tell under routes that were edited up to two minutes ago.
         let edits = self.rerouted.iter().filter(|edit| **edit + 120_000 >= at);
-        let upsets = || self.upsets.iter().filter(|upset| **upset >= at);
-        edits
-            .into_iter()
-            .any(|edit| upsets().any(|upset| *edit <= upset + 60_000))
+        let last_upset = self.upsets.iter().filter(|upset| **upset >= at).max();
+        last_upset.is_some_and(|upset| edits.min().is_some_and(|edit| *edit <= upset + 60_000))
     }
 
     /// Whether memory was lost at or after `since`.

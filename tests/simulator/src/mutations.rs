@@ -50,13 +50,45 @@ pub fn parse(text: &str) -> Result<Vec<Mutation>, String> {
     }
 }
 
-/// The text with the bug in it.
+/// Set to the number of the bug that a planted copy switches on.
+pub const SWITCH: &str = "KUBE_PATROL_PLANTED";
+/// The crate that holds the switches.
+const CORE: &str = "crates/patrol-core";
+
+/// The root file of the planted core, with the switches.
+#[must_use]
+pub fn with_switches(root: &str) -> String {
+    let switches = r#"
+/// Which deliberate bug is switched on.
+pub mod planted {
+    static ON: std::sync::LazyLock<Option<usize>> =
+        std::sync::LazyLock::new(|| std::env::var("SWITCH").ok()?.parse().ok());
+
+    /// Whether this one is.
+    pub fn is(number: usize) -> bool {
+        *ON == Some(number)
+    }
+}
+"#;
+    format!("{root}{}", switches.replace("SWITCH", SWITCH))
+}
+
+/// The text with a bug in it, behind the switch of this number.
 ///
 /// # Errors
 /// When the text to find is not there exactly once.
-pub fn apply(mutation: &Mutation, text: &str) -> Result<String, String> {
+pub fn plant(mutation: &Mutation, number: usize, text: &str) -> Result<String, String> {
+    let core = if mutation.file.starts_with(CORE) {
+        "crate"
+    } else {
+        "patrol_core"
+    };
+    let with = mutation
+        .with
+        .replace("FOUND", &mutation.find)
+        .replace("PLANTED", &format!("{core}::planted::is({number})"));
     match text.matches(&mutation.find).count() {
-        1 => Ok(text.replacen(&mutation.find, &mutation.with, 1)),
+        1 => Ok(text.replacen(&mutation.find, &with, 1)),
         n => Err(format!(
             "{}: {} has {n} times {:?}: say what the line is now",
             mutation.title, mutation.file, mutation.find
@@ -66,6 +98,8 @@ pub fn apply(mutation: &Mutation, text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn list() -> Vec<Mutation> {
@@ -75,21 +109,42 @@ mod tests {
     #[test]
     fn every_mutation_still_meets_its_line() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for mutation in list() {
-            let text = std::fs::read_to_string(root.join(&mutation.file)).unwrap();
-            let mutated = apply(&mutation, &text).unwrap();
-            assert_ne!(text, mutated, "{}", mutation.title);
+        let mut texts: BTreeMap<String, String> = BTreeMap::new();
+        for (number, mutation) in list().iter().enumerate() {
+            let text = texts
+                .entry(mutation.file.clone())
+                .or_insert_with(|| std::fs::read_to_string(root.join(&mutation.file)).unwrap());
+            let planted = plant(mutation, number, text).unwrap();
+            assert_ne!(*text, planted, "{}", mutation.title);
+            *text = planted;
         }
     }
 
     #[test]
-    fn there_are_enough() {
-        assert!(list().len() >= 14);
+    fn there_are_enough_and_each_can_be_switched_off() {
+        assert!(list().len() >= 20);
+        for mutation in list() {
+            assert!(mutation.with.contains("PLANTED"), "{}", mutation.title);
+        }
     }
 
     #[test]
     fn a_list_that_lacks_something_is_refused() {
         assert!(parse("== a\nfile: x\nfind: y\n").is_err());
         assert!(parse("== a\nnonsense\n").is_err());
+    }
+
+    #[test]
+    fn a_line_that_is_not_there_once_is_refused() {
+        let mutation = Mutation {
+            title: "t".into(),
+            file: "crates/patrol-core/src/x.rs".into(),
+            find: "if a {".into(),
+            with: "if a && !PLANTED {".into(),
+        };
+        assert!(plant(&mutation, 3, "if b {").is_err());
+        assert!(plant(&mutation, 3, "if a { if a {").is_err());
+        let planted = plant(&mutation, 3, "if a {").unwrap();
+        assert_eq!(planted, "if a && !crate::planted::is(3) {");
     }
 }

@@ -1,18 +1,20 @@
-//! Proves that the simulator finds bugs: puts each deliberate bug of `mutations.txt` into a
-//! copy of the sources outside the work tree, builds that, and runs seeds until a promise
-//! breaks. Exit code 0 when every bug was found, else 1.
+//! Proves that the simulator finds bugs: plants the deliberate bugs of `mutations.txt`, each
+//! behind a switch, in one copy of the sources outside the work tree, builds that once, and
+//! runs seeds with one bug after the other switched on until a promise breaks. Exit code 0
+//! when every bug was found, else 1.
 //!
-//! `patrol-mutate [--seeds N] [--only WORDS] [--list]`. Builds are kept under
-//! `$HOME/.cache/kube-patrol/mutants` (or `KUBE_PATROL_MUTANTS`), so that only the first
-//! run compiles the dependencies.
+//! `patrol-mutate [--seeds N] [--only WORDS] [--list]`. The copy and its builds are kept
+//! under `$HOME/.cache/kube-patrol/mutants` (or `KUBE_PATROL_MUTANTS`), so that only the
+//! first run compiles the dependencies.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use patrol_simulator::mutations::{Mutation, apply, parse};
+use patrol_simulator::mutations::{Mutation, SWITCH, parse, plant, with_switches};
 
 const COPIED: [&str; 4] = [
     "crates/patrol-api",
@@ -20,6 +22,10 @@ const COPIED: [&str; 4] = [
     "crates/patrol-checks",
     "tests/simulator",
 ];
+/// The root of the crate with the switches.
+const CORE: &str = "crates/patrol-core/src/lib.rs";
+/// Seeds that must find nothing while no bug is switched on.
+const SOUND: &str = "100";
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -53,58 +59,48 @@ fn run() -> Result<bool, String> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mutations: Vec<Mutation> = parse(include_str!("../../mutations.txt"))?
-        .into_iter()
-        .filter(|m| m.title.contains(&only))
-        .collect();
+    let mutations = parse(include_str!("../../mutations.txt"))?;
     if list {
         mutations.iter().for_each(|m| say(&m.title));
         return Ok(true);
     }
+    let began = Instant::now();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cache = cache()?;
     let tree = cache.join("tree");
-    copy_workspace(&root, &tree)?;
-    // Without a bug nothing may be found, or the finds below prove nothing.
-    say("no bug: building and running");
+    copy_workspace(&root, &tree, &planted(&root, &mutations)?)?;
     build(&tree, &cache)?;
-    if let Some(found) = search(&cache, "100")? {
+    // Without a bug nothing may be found, or the finds below prove nothing.
+    if let Some(found) = search(&cache, None, SOUND)? {
         return Err(format!("a promise breaks without any bug: {found}"));
     }
+    let seconds = began.elapsed().as_secs();
+    say(&format!(
+        "built, and no promise breaks without a bug: {seconds} s"
+    ));
     let mut all = true;
-    for mutation in &mutations {
-        all &= try_one(mutation, &tree, &cache, &seeds)?;
+    for (number, mutation) in mutations.iter().enumerate() {
+        if mutation.title.contains(&only) {
+            all &= try_one(number, mutation, &cache, &seeds)?;
+        }
     }
+    say(&format!("{} s in all", began.elapsed().as_secs()));
     Ok(all)
 }
 
-fn try_one(mutation: &Mutation, tree: &Path, cache: &Path, seeds: &str) -> Result<bool, String> {
-    let path = tree.join(&mutation.file);
-    let sound = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", mutation.file))?;
-    let mutated = apply(mutation, &sound)?;
-    fs::write(&path, mutated).map_err(|e| format!("{}: {e}", mutation.file))?;
+fn try_one(number: usize, mutation: &Mutation, cache: &Path, seeds: &str) -> Result<bool, String> {
     let began = Instant::now();
-    let outcome = build(tree, cache)
-        .map_err(|e| format!("{}: does not build: {e}", mutation.title))
-        .and_then(|()| search(cache, seeds));
-    fs::write(&path, sound).map_err(|e| format!("{}: {e}", mutation.file))?;
+    let found = search(cache, Some(number), seeds)?;
+    let (word, how) = match &found {
+        Some(found) => ("found ", found.clone()),
+        None => ("MISSED", format!("by {seeds} seeds")),
+    };
     let seconds = began.elapsed().as_secs();
-    match outcome? {
-        Some(found) => {
-            say(&format!(
-                "found  {:<55} {seconds:>4} s  {found}",
-                mutation.title
-            ));
-            Ok(true)
-        }
-        None => {
-            say(&format!(
-                "MISSED {:<55} {seconds:>4} s  by {seeds} seeds",
-                mutation.title
-            ));
-            Ok(false)
-        }
-    }
+    say(&format!(
+        "{word} {:<55} {seconds:>4} s  {how}",
+        mutation.title
+    ));
+    Ok(found.is_some())
 }
 
 fn cache() -> Result<PathBuf, String> {
@@ -115,53 +111,88 @@ fn cache() -> Result<PathBuf, String> {
     Ok(Path::new(&home).join(".cache/kube-patrol/mutants"))
 }
 
-/// A workspace of what the simulator needs and no more.
-fn copy_workspace(root: &Path, tree: &Path) -> Result<(), String> {
-    for part in COPIED {
-        let to = tree.join(part);
-        if to.exists() {
-            fs::remove_dir_all(&to).map_err(|e| format!("{}: {e}", to.display()))?;
-        }
-        copy(&root.join(part), &to)?;
+/// The files that differ in the copy, by path in the tree.
+fn planted(root: &Path, mutations: &[Mutation]) -> Result<BTreeMap<String, String>, String> {
+    let read = |file: &str| fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"));
+    let mut texts = BTreeMap::from([(CORE.to_owned(), with_switches(&read(CORE)?))]);
+    for (number, mutation) in mutations.iter().enumerate() {
+        let text = match texts.remove(&mutation.file) {
+            Some(text) => text,
+            None => read(&mutation.file)?,
+        };
+        texts.insert(mutation.file.clone(), plant(mutation, number, &text)?);
     }
-    let manifest =
-        fs::read_to_string(root.join("Cargo.toml")).map_err(|e| format!("Cargo.toml: {e}"))?;
-    let manifest: Vec<String> = manifest
+    let manifest = read("Cargo.toml")?
         .lines()
         .map(|line| match line.split('=').next().map(str::trim) {
-            Some("members") => format!("members = {COPIED:?}"),
+            Some("members") => format!("members = {COPIED:?}\n"),
             Some("default-members") => String::new(),
-            _ => line.to_owned(),
+            _ => format!("{line}\n"),
         })
         .collect();
-    fs::write(tree.join("Cargo.toml"), manifest.join("\n"))
-        .map_err(|e| format!("Cargo.toml: {e}"))?;
-    fs::copy(root.join("Cargo.lock"), tree.join("Cargo.lock"))
-        .map_err(|e| format!("Cargo.lock: {e}"))?;
+    texts.insert("Cargo.toml".into(), manifest);
+    texts.insert("Cargo.lock".into(), read("Cargo.lock")?);
+    Ok(texts)
+}
+
+/// A workspace of what the simulator needs and no more, with some texts of its own.
+fn copy_workspace(
+    root: &Path,
+    tree: &Path,
+    planted: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    for part in COPIED {
+        copy(&root.join(part), &tree.join(part), &|from| {
+            let name = from.strip_prefix(root).ok()?.to_str()?;
+            planted.get(name).map(|text| text.clone().into_bytes())
+        })?;
+    }
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        let text = planted.get(name).map_or("", String::as_str);
+        store(&tree.join(name), text.as_bytes())?;
+    }
     Ok(())
 }
 
-/// Copies a folder; files keep their times, so that what did not change is not built again.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+/// Copies a folder, removes what is no longer there, and leaves alone what did not change,
+/// so that it is not built again.
+fn copy(from: &Path, to: &Path, instead: &impl Fn(&Path) -> Option<Vec<u8>>) -> Result<(), String> {
     let fail = |e: std::io::Error| format!("{}: {e}", from.display());
     fs::create_dir_all(to).map_err(fail)?;
+    let mut names = BTreeSet::new();
     for entry in fs::read_dir(from).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let target = to.join(entry.file_name());
-        let meta = entry.metadata().map_err(fail)?;
-        if meta.is_dir() {
-            copy(&entry.path(), &target)?;
+        names.insert(entry.file_name());
+        if entry.metadata().map_err(fail)?.is_dir() {
+            copy(&entry.path(), &target, instead)?;
+            continue;
+        }
+        let bytes = match instead(&entry.path()) {
+            Some(bytes) => bytes,
+            None => fs::read(entry.path()).map_err(fail)?,
+        };
+        store(&target, &bytes)?;
+    }
+    for entry in fs::read_dir(to).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if names.contains(&entry.file_name()) {
+            continue;
+        }
+        if entry.metadata().map_err(fail)?.is_dir() {
+            fs::remove_dir_all(entry.path()).map_err(fail)?;
         } else {
-            fs::copy(entry.path(), &target).map_err(fail)?;
-            let file = fs::File::options()
-                .write(true)
-                .open(&target)
-                .map_err(fail)?;
-            let time = meta.modified().map_err(fail)?;
-            file.set_modified(time).map_err(fail)?;
+            fs::remove_file(entry.path()).map_err(fail)?;
         }
     }
     Ok(())
+}
+
+fn store(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn build(tree: &Path, cache: &Path) -> Result<(), String> {
@@ -184,13 +215,22 @@ fn build(tree: &Path, cache: &Path) -> Result<(), String> {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    Err(text.lines().take(30).collect::<Vec<_>>().join("\n"))
+    let lines: Vec<&str> = text.lines().take(60).collect();
+    Err(format!(
+        "the planted copy does not build: {}",
+        lines.join("\n")
+    ))
 }
 
-/// The first broken promise, if any seed breaks one.
-fn search(cache: &Path, seeds: &str) -> Result<Option<String>, String> {
-    let output = Command::new(cache.join("target/debug/patrol-simulate"))
-        .args(["--first", "--seeds", seeds])
+/// The first promise that breaks with a bug switched on, if any seed breaks one.
+fn search(cache: &Path, bug: Option<usize>, seeds: &str) -> Result<Option<String>, String> {
+    let mut command = Command::new(cache.join("target/debug/patrol-simulate"));
+    command.args(["--first", "--seeds", seeds]);
+    match bug {
+        Some(number) => command.env(SWITCH, number.to_string()),
+        None => command.env_remove(SWITCH),
+    };
+    let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("patrol-simulate: {e}"))?;
