@@ -349,6 +349,8 @@ impl Patrol {
             return;
         };
         let Some(webhook) = state.object.spec.alerts.webhook.clone() else {
+            // It may come back, and is then owed the ends of what it may have been told.
+            self.doubt_flights(&name);
             self.receivers.remove(&name);
             return;
         };

@@ -60,6 +60,26 @@ impl Patrol {
         }
     }
 
+    /// A receiver goes with what is under way to it: all of that may have been told.
+    pub(in crate::engine) fn doubt_flights(&mut self, receiver: &str) {
+        let mut doubtful = vec![];
+        for flight in self
+            .receivers
+            .get(receiver)
+            .into_iter()
+            .flat_map(|r| r.flights.values())
+        {
+            for (key, _, telling) in flight.tellings.values() {
+                if telling.state == ToldState::Firing {
+                    doubtful.push((key.clone(), flight.receiver_uid.clone(), telling.clone()));
+                }
+            }
+        }
+        for (key, uid, telling) in doubtful {
+            self.doubt(&key, receiver, &uid, &telling);
+        }
+    }
+
     /// What the process that led before told and did not write down, nobody knows.
     pub(in crate::engine) fn doubt_predecessor(&mut self) {
         if !std::mem::take(&mut self.agenda.succeeded) {
