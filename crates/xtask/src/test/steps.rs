@@ -57,7 +57,9 @@ pub(super) const ALL: &[Step] = &[
     Step {
         name: "mutation",
         proves: "the simulator finds every planted bug",
-        on_request: None,
+        on_request: Some(
+            "not every planted bug was tried since the list grew: run it with --only mutation",
+        ),
         run: mutation,
     },
     Step {
