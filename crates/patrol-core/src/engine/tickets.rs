@@ -383,8 +383,10 @@ fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     };
     ledger::join(&mut merged.alerts, &stored.alerts);
     ledger::join(&mut merged.alerts, &ours.alerts);
+    // What is written down stands; a clock that was set back makes no opening earlier.
+    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
     let opened = [ours.first_opened_at, stored.first_opened_at];
-    merged.first_opened_at = opened.into_iter().flatten().min();
+    merged.first_opened_at = written.or_else(|| opened.into_iter().flatten().min());
     drop_false_ends(&mut merged);
     merged
 }
