@@ -6,7 +6,8 @@
 
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View, cluster_subject,
+    Check, CheckMeta, Exempt, Glance, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
+    cluster_subject,
 };
 use patrol_core::facts::Container;
 use patrol_core::inventory::{Pod, RootKey};
@@ -16,7 +17,7 @@ use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec, SidecarRule, Version};
 use patrol_core::sym::Sym;
 
 use crate::pod_sets::{Case, PARAMETERS, required};
-use crate::stale_injection::{Revision, is_of_another_revision};
+use crate::stale_injection::{self, Revision, is_of_another_revision};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
 
@@ -63,6 +64,13 @@ static META: CheckMeta = CheckMeta {
 impl Check for AgentVersionMismatch {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
+        match rule.spec {
+            RuleSpec::Sidecar(_) => stale_injection::glance(pod),
+            _ => None,
+        }
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

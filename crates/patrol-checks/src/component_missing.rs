@@ -24,22 +24,6 @@ use crate::words::name_of;
 /// The check.
 pub struct ComponentMissing;
 
-/// What the checks about components read.
-pub(crate) const READS: &[Kind] = &[
-    Kind::Node,
-    Kind::Pod,
-    Kind::Deployment,
-    Kind::ReplicaSet,
-    Kind::StatefulSet,
-    Kind::DaemonSet,
-    Kind::Service,
-    Kind::EndpointSlice,
-    Kind::MutatingWebhookConfiguration,
-    Kind::ValidatingWebhookConfiguration,
-    Kind::CustomResourceDefinition,
-    Kind::ApiService,
-];
-
 static META: CheckMeta = CheckMeta {
     id: "component-missing",
     title: "Required component not installed",
@@ -54,7 +38,17 @@ static META: CheckMeta = CheckMeta {
     layer: Layer::L7,
     party: PartyBy::PLATFORM_IF_SERVERLESS,
     severity: Severity::High,
-    reads: READS,
+    reads: &[
+        Kind::Node,
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::MutatingWebhookConfiguration,
+        Kind::ValidatingWebhookConfiguration,
+        Kind::CustomResourceDefinition,
+        Kind::ApiService,
+    ],
     units: &[UnitKind::Cluster],
     block: Some(Block::Component),
     parameters: &[],

@@ -11,11 +11,11 @@ use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
     Block, Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
 };
+use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::component::{Candidate, Found, State, find};
-use crate::component_missing::READS;
 use crate::words::name_of;
 
 /// The check.
@@ -35,7 +35,19 @@ static META: CheckMeta = CheckMeta {
     layer: Layer::L7,
     party: PartyBy::PLATFORM_IF_SERVERLESS,
     severity: Severity::High,
-    reads: READS,
+    reads: &[
+        Kind::Pod,
+        Kind::Deployment,
+        Kind::ReplicaSet,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::MutatingWebhookConfiguration,
+        Kind::ValidatingWebhookConfiguration,
+        Kind::CustomResourceDefinition,
+        Kind::ApiService,
+    ],
     units: &[UnitKind::Cluster],
     block: Some(Block::Component),
     parameters: &[],

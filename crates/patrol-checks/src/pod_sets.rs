@@ -127,44 +127,39 @@ pub(crate) fn required<'a>(
     Ok(cases)
 }
 
-/// Everything in a namespace that needs the sidecar.
+/// Everything in a namespace that needs the sidecar, found as it is asked for.
 pub(crate) fn required_in<'a>(
-    view: &View<'a>,
-    rule: &Rule,
-    sidecar: &SidecarRule,
+    view: &'a View<'a>,
+    rule: &'a Rule,
+    sidecar: &'a SidecarRule,
     namespace: &'a str,
-) -> Vec<(RootKey, Case<'a>)> {
+) -> impl Iterator<Item = (RootKey, Case<'a>)> {
     let inventory = view.inventory;
     let excluded = |root: &RootKey| lists(rule, "excludeOwnerKinds", root.kind.info().kind);
-    let mut found: Vec<(RootKey, Case<'a>)> = inventory
+    let pods = inventory
         .pods_in(namespace)
         .filter(|pod| pod.is_live())
-        .map(Case::live)
-        .filter(|case| needs(rule, sidecar, case))
-        .filter_map(|case| case.pod.map(|pod| (inventory.root_for(pod), case)))
-        .filter(|(root, _)| !excluded(root))
-        .collect();
-    if view.origin == Origin::Files || sidecar.templates {
-        for kind in Kind::WORKLOADS {
-            for (key, _) in inventory.workloads(kind) {
-                let root = RootKey {
-                    kind,
-                    key: key.clone(),
-                };
-                let is_root = inventory.root_of(kind, key) == root;
-                if key.namespace.as_str() != namespace || !is_root || excluded(&root) {
-                    continue;
-                }
-                if inventory.pods_of(&root).is_empty()
-                    && let Some(case) = template(view, kind, key)
-                    && needs(rule, sidecar, &case)
-                {
-                    found.push((root, case));
-                }
-            }
-        }
-    }
-    found
+        .map(|pod| (pod, Case::live(pod)))
+        .filter(|(_, case)| needs(rule, sidecar, case))
+        .map(|(pod, case)| (inventory.root_for(pod), case));
+    let with_templates = view.origin == Origin::Files || sidecar.templates;
+    let templates = Kind::WORKLOADS
+        .into_iter()
+        .filter(move |_| with_templates)
+        .flat_map(|kind| inventory.workloads(kind).map(move |(key, _)| (kind, key)))
+        .filter(move |(_, key)| key.namespace.as_str() == namespace)
+        .filter_map(move |(kind, key)| {
+            let root = RootKey {
+                kind,
+                key: key.clone(),
+            };
+            let is_root = inventory.root_of(kind, key) == root;
+            let is_idle = is_root && inventory.pods_of(&root).is_empty();
+            let case = template(view, kind, key).filter(|_| is_idle)?;
+            needs(rule, sidecar, &case).then_some((root, case))
+        });
+    pods.chain(templates)
+        .filter(move |(root, _)| !excluded(root))
 }
 
 /// The template of a workload that would make pods.

@@ -6,11 +6,11 @@
 
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Block, Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
+    Block, Check, CheckMeta, Exempt, Glance, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
     cluster_subject,
 };
 use patrol_core::facts::{Labels, Namespace, PodShape};
-use patrol_core::inventory::RootKey;
+use patrol_core::inventory::{Pod, RootKey};
 use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule};
 use patrol_core::sym::Sym;
@@ -18,7 +18,7 @@ use patrol_core::sym::Sym;
 use crate::injector::{injectors_of, selects, switch, uninjectable, webhooks_of};
 use crate::markers::{Marker, Place, Switch};
 use crate::pod_sets::{ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, required, required_in};
-use crate::stand_in::{StandIn, stand_in};
+use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::{name_of, pod_path, token};
 
@@ -49,6 +49,13 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarInjectionOptedOut {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
+        match &rule.spec {
+            RuleSpec::Sidecar(sidecar) => stand_in::glance(sidecar, pod),
+            _ => None,
+        }
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
@@ -199,22 +206,24 @@ fn judge_namespace(view: &View<'_>, rule: &Rule, sidecar: &SidecarRule, name: &S
     if namespace.is_some_and(|n| n.terminating) {
         return judge(Verdict::NotApplicable(Exempt::Leaving)).message("it is being deleted");
     }
-    let cases = required_in(view, rule, sidecar, name);
-    if cases.is_empty() {
+    let cause = cause_in(view, sidecar, name);
+    let mut cases = required_in(view, rule, sidecar, name).peekable();
+    // Without a cause it is enough to know that there is a pod it could have hit.
+    if cases.peek().is_none() {
         return judge(Verdict::NotApplicable(Exempt::NoLivePods))
             .message("no pod in it needs the sidecar");
     }
     let sidecar_name = name_of(rule);
     let fine = format!("the injection of the sidecar {sidecar_name} reaches it");
-    let Some(cause) = cause_in(view, sidecar, name) else {
+    let Some(cause) = cause else {
         return judge(Verdict::Pass).message(fine);
     };
     let mut judgement = judge(Verdict::Pass).message(fine);
-    for (root, case) in &cases {
+    for (root, case) in cases {
         let affected = uninjectable(view, sidecar, name, case.shape).is_none()
-            && !is_by_hand(view, sidecar, root, case)
+            && !is_by_hand(view, sidecar, &root, &case)
             && !is_selected_alone(view, sidecar, name, &cause, case.shape)
-            && !is_covered(view, sidecar, root, case);
+            && !is_covered(view, sidecar, &root, &case);
         judgement.affected.count(case.name, affected);
     }
     if judgement.affected.count == 0 {

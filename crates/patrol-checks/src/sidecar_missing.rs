@@ -6,17 +6,17 @@
 
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Block, Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, View,
+    Block, Check, CheckMeta, Exempt, Glance, Judgement, PartyBy, Unit, UnitKind, View,
 };
 use patrol_core::facts::{PodShape, Role};
-use patrol_core::inventory::RootKey;
+use patrol_core::inventory::{Pod, RootKey};
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule};
 use patrol_core::sym::Sym;
 
 use crate::injector::{is_added_at_admission, is_marked_injected, uninjectable};
 use crate::markers::VAULT_INIT_ONLY;
 use crate::pod_sets::{ByShape, Case, PARAMETERS, READS, injection_due, required};
-use crate::stand_in::{StandIn, stand_in};
+use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
 
@@ -50,6 +50,13 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarMissing {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
+        match &rule.spec {
+            RuleSpec::Sidecar(sidecar) => stand_in::glance(sidecar, pod),
+            _ => None,
+        }
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

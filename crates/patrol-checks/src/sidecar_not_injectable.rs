@@ -5,13 +5,16 @@
 //! Remedy: cover it by a node agent, write the container by hand, or exempt it.
 
 use patrol_api::words::{Layer, Severity};
-use patrol_core::check::{Block, Check, CheckMeta, Judgement, PartyBy, Unit, UnitKind, View};
+use patrol_core::check::{
+    Block, Check, CheckMeta, Glance, Judgement, PartyBy, Unit, UnitKind, View,
+};
+use patrol_core::inventory::Pod;
 use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::injector::uninjectable;
 use crate::pod_sets::{PARAMETERS, READS, required};
-use crate::stand_in::{StandIn, stand_in};
+use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
 
@@ -41,6 +44,13 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarNotInjectable {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
+        match &rule.spec {
+            RuleSpec::Sidecar(sidecar) => stand_in::glance(sidecar, pod),
+            _ => None,
+        }
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

@@ -3,7 +3,7 @@
 //! told, nothing is said.
 
 use patrol_api::time::{Span, Time};
-use patrol_core::check::View;
+use patrol_core::check::{Glance, Reach, View};
 use patrol_core::facts::{Container, injected_hash};
 use patrol_core::inventory::{Pod, RootKey};
 use patrol_core::kind::Kind;
@@ -93,17 +93,7 @@ fn linkerd<'a>(view: &View<'a>, pod: &'a Pod, container: &Container) -> Option<(
     let inventory = view.inventory;
     let injector = inventory
         .pods_in(plane)
-        .filter(|p| {
-            p.is_live()
-                && p.shape
-                    .labels
-                    .has("linkerd.io/control-plane-component", "proxy-injector")
-        })
-        .filter_map(|p| {
-            let own = |c: &&Container| c.name.as_str() == "proxy-injector";
-            let container = p.shape.containers.iter().find(own)?;
-            Some((p.created, ImageRef::parse(&container.image).tag?))
-        })
+        .filter_map(|p| Some((p.created, linkerd_release(p)?)))
         .max_by_key(|(created, _)| *created)
         .map(|(_, tag)| tag);
     let youngest = || {
@@ -115,6 +105,25 @@ fn linkerd<'a>(view: &View<'a>, pod: &'a Pod, container: &Container) -> Option<(
             .map(|(_, version)| version)
     };
     Some((has.as_str(), injector.or_else(youngest)?))
+}
+
+/// The release of Linkerd's injector, of which this is a live pod.
+fn linkerd_release(pod: &Pod) -> Option<&str> {
+    const COMPONENT: &str = "linkerd.io/control-plane-component";
+    let injects = pod.is_live() && pod.shape.labels.has(COMPONENT, "proxy-injector");
+    let own = |c: &&Container| c.name.as_str() == "proxy-injector";
+    let container = pod.shape.containers.iter().find(own).filter(|_| injects)?;
+    ImageRef::parse(&container.image).tag
+}
+
+/// What injected pods anywhere see in a pod of their injector. (That the youngest pod of a
+/// namespace stands for an injector which is out of sight is left to the next patrol: such
+/// a revision counts only after days.)
+pub(crate) fn glance(pod: &Pod) -> Option<Glance> {
+    linkerd_release(pod).map(|release| Glance {
+        reach: Reach::Roots,
+        state: Sym::new(release),
+    })
 }
 
 /// The hash that OpenKruise writes, against that of the SidecarSet with this container.

@@ -2,7 +2,7 @@
 //! Never turns something unseen into a stand-in.
 
 use patrol_api::words::Profile;
-use patrol_core::check::{Origin, View};
+use patrol_core::check::{Glance, Origin, Reach, View};
 use patrol_core::facts::{PodPhase, namespace_label};
 use patrol_core::inventory::Pod;
 use patrol_core::kind::Kind;
@@ -126,17 +126,36 @@ fn on_node(view: &View<'_>, case: &Case<'_>, is: &dyn Fn(&Pod) -> bool) -> Stand
             Origin::Files => StandIn::No,
         };
     };
-    let ready = view.inventory.pods_on(node).any(|other| {
-        other.is_live()
-            && other.status.phase == PodPhase::Running
-            && other.status.ready == Some(true)
-            && is(other)
-    });
+    let ready = view
+        .inventory
+        .pods_on(node)
+        .any(|other| is_at_work(other) && is(other));
     match state {
         Host::Silent(why) => StandIn::Unclear(why),
         _ if ready => StandIn::Yes("", String::new()),
         _ => StandIn::No,
     }
+}
+
+fn is_at_work(pod: &Pod) -> bool {
+    pod.is_live() && pod.status.phase == PodPhase::Running && pod.status.ready == Some(true)
+}
+
+/// What the pods on its node see in a pod that may stand in for their sidecar.
+pub(crate) fn glance(sidecar: &SidecarRule, pod: &Pod) -> Option<Glance> {
+    let stands_in = is_at_work(pod)
+        && sidecar
+            .substitutes
+            .iter()
+            .any(|substitute| match substitute {
+                Substitute::NodeAgent(_, agent) => agent.is_agent(pod),
+                Substitute::AmbientMesh => is_ztunnel(pod),
+                Substitute::PlatformAttestation => false,
+            });
+    stands_in.then(|| Glance {
+        reach: Reach::Node,
+        state: "stands-in".into(),
+    })
 }
 
 /// Whether the input makes pods of the agent at all.

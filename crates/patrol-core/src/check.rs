@@ -29,6 +29,33 @@ pub trait Check: Send + Sync {
     /// Pushing nothing says: no subject here. It is only called when every kind in
     /// `meta().reads` can be seen, and only with units named in `meta().units`.
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>);
+
+    /// What the rule's judgements see in a pod that is no part of the judged unit, such as
+    /// the node agent that stands in for a sidecar: where it is seen from, and as what.
+    /// Whoever sees it is judged again when that changes. A pod's own root, its node and
+    /// its namespace are judged again anyway.
+    fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
+        let _ = (rule, pod);
+        None
+    }
+}
+
+/// What is seen in a pod from outside its own unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Glance {
+    /// From where.
+    pub reach: Reach,
+    /// As what: while this stays the same, nobody needs to look again.
+    pub state: Sym,
+}
+
+/// From where a pod is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// By the roots that have pods on the same node.
+    Node,
+    /// By roots anywhere.
+    Roots,
 }
 
 /// The description of a check: the catalogue, the docs, the RBAC rules and the messages

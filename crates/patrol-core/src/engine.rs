@@ -8,6 +8,7 @@ mod alerts;
 mod evaluate;
 mod observe;
 mod once;
+mod onlookers;
 mod overflow;
 mod patrols;
 mod policies;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::time::{Span, Time};
 
-use crate::check::{Origin, OwnState, Unit, UnitKind};
+use crate::check::{Origin, OwnState, Unit};
 use crate::clock::{Mono, Now};
 use crate::effect::{About, Announcement, Effect};
 use crate::event::{DeliveryId, Event, WriteId, WriteResult};
@@ -288,12 +289,7 @@ impl Patrol {
         self.tickets.clock_jumped(now.wall);
         self.overflow.recount();
         self.routes_changed();
-        self.evaluation.all_kinds.extend([
-            UnitKind::Root,
-            UnitKind::Node,
-            UnitKind::Namespace,
-            UnitKind::Cluster,
-        ]);
+        self.mark_everything();
     }
 
     fn inspector(&self, now: Time) -> Inspector<'_> {

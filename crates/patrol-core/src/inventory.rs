@@ -116,7 +116,6 @@ impl Inventory {
             Fact::Pod(pod) => self.upsert_pod(key, *pod, epoch),
             Fact::Workload(workload) => self.upsert_workload(kind, key, *workload, epoch),
             Fact::Node(node) => {
-                self.profile.take();
                 let name = Sym::new(&key.name);
                 let node = Arc::new(*node);
                 let before = put(&mut self.nodes, key, Arc::clone(&node), epoch);
@@ -124,6 +123,7 @@ impl Inventory {
                     Change::None => vec![],
                     Change::Updated | Change::New => {
                         self.node_by_name.insert(name.clone(), node);
+                        self.profile.take();
                         let mut touched = self.roots_on_node(&name);
                         touched.push(Touched::Node(name));
                         touched.push(Touched::Cluster);
@@ -163,11 +163,12 @@ impl Inventory {
 
     /// Forgets one object.
     pub fn delete(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Touched> {
-        let was_blind = self.sight_mut(kind).cleared(key);
-        let mut touched = self.remove(kind, key);
-        if was_blind {
-            touched.push(Touched::Cluster);
+        let mut touched = vec![];
+        if self.sight(kind).is_blind_to(key) {
+            touched = self.touched_by(kind, key);
+            self.sight_mut(kind).cleared(key);
         }
+        touched.extend(self.remove(kind, key));
         touched
     }
 
@@ -265,9 +266,10 @@ impl Inventory {
         crate::sym::sweep();
     }
 
-    fn sweep(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
+    /// What the list of `kind` under way has not mentioned so far.
+    pub(crate) fn unmentioned(&self, kind: Kind) -> Vec<ObjectKey> {
         let epoch = self.epoch(kind);
-        let old: Vec<ObjectKey> = match kind {
+        let mut old: Vec<ObjectKey> = match kind {
             Kind::Pod => self.pods.older_than(epoch),
             Kind::Node => older(&self.nodes, epoch),
             Kind::Namespace => older(&self.namespaces, epoch),
@@ -281,10 +283,13 @@ impl Inventory {
             }
             k => self.workloads.get(&k).map_or(vec![], |t| older(t, epoch)),
         };
-        old.into_iter()
-            // What cannot be decoded was mentioned: it is blind, not gone.
-            .filter(|key| !self.sight(kind).is_blind_to(key))
-            .collect::<Vec<_>>()
+        // What cannot be decoded was mentioned: it is blind, not gone.
+        old.retain(|key| !self.sight(kind).is_blind_to(key));
+        old
+    }
+
+    fn sweep(&mut self, kind: Kind) -> Vec<(ObjectKey, Vec<Touched>)> {
+        self.unmentioned(kind)
             .into_iter()
             .map(|key| {
                 let touched = self.delete(kind, &key);
@@ -312,7 +317,7 @@ impl Inventory {
     ) -> Vec<Touched> {
         let touched = match &key {
             Some(key) => self.touched_by(kind, key),
-            None => vec![Touched::Cluster],
+            None => may_hide(kind),
         };
         self.sight_mut(kind).blind(key, reason);
         touched
@@ -327,7 +332,7 @@ impl Inventory {
             Kind::Namespace => Some(Touched::Namespace(Sym::new(&key.name))),
             _ => None,
         };
-        unit.into_iter().chain([Touched::Cluster]).collect()
+        unit.into_iter().chain(may_hide(kind)).collect()
     }
 
     fn epoch(&self, kind: Kind) -> u32 {
@@ -463,6 +468,15 @@ impl Inventory {
             }
             k => self.workloads.get(&k).map_or(0, Table::len),
         }
+    }
+}
+
+/// Whoever would take what cannot be decoded for absent: a component over the cluster, a
+/// node agent on any node.
+fn may_hide(kind: Kind) -> Vec<Touched> {
+    match kind {
+        Kind::Pod | Kind::DaemonSet => vec![Touched::AllNodes, Touched::Cluster],
+        _ => vec![Touched::Cluster],
     }
 }
 

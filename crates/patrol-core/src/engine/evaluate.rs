@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::Finding;
 use patrol_api::time::Time;
+use patrol_api::words::Profile;
 
+use super::onlookers::Onlookers;
 use super::{Keys, Patrol};
 use crate::check::{Check, Exempt, Judgement, Unit, UnitKind, UnitPods, Verdict};
 use crate::clock::Now;
@@ -17,6 +19,14 @@ use crate::rule::Rule;
 use crate::sym::Sym;
 use crate::ticket::life::{Assessment, Standing};
 use crate::ticket::{self};
+
+/// Every kind of unit.
+const EVERY_KIND: [UnitKind; 4] = [
+    UnitKind::Root,
+    UnitKind::Node,
+    UnitKind::Namespace,
+    UnitKind::Cluster,
+];
 
 /// What evaluation remembers between ticks.
 #[derive(Debug, Default)]
@@ -34,6 +44,10 @@ pub(super) struct Evaluation {
     /// Units by the time at which a grace ends.
     timers: BTreeSet<(Time, Unit)>,
     timer_of: BTreeMap<Unit, Time>,
+    /// Who looks beyond their own unit.
+    pub onlookers: Onlookers,
+    /// The profile that units were judged by.
+    profile: Option<Profile>,
 }
 
 /// What is known of an identity.
@@ -103,11 +117,21 @@ impl Evaluation {
 }
 
 impl Patrol {
+    /// Every unit is to be judged again.
+    pub(super) fn mark_everything(&mut self) {
+        self.evaluation.all_kinds.extend(EVERY_KIND);
+    }
+
     pub(super) fn evaluate(&mut self, now: Now) {
         self.evaluation.due(now.wall);
         if !self.knows_all(Kind::PatrolPolicy) {
             // Without the policies nothing can be said; the marks stay.
             return;
+        }
+        // Who is responsible, and how long a grace is, may follow from all nodes together.
+        let profile = self.inventory.profile();
+        if self.evaluation.profile.replace(profile) != Some(profile) {
+            self.mark_everything();
         }
         let kinds: Vec<UnitKind> = std::mem::take(&mut self.evaluation.all_kinds)
             .into_iter()
@@ -135,6 +159,23 @@ impl Patrol {
         if let Some(at) = self.evaluation.next_timer() {
             self.wake_at(at);
         }
+    }
+
+    /// The units that wait to be judged again: what the changes since the last tick, and
+    /// whatever the last ticks left over, may have made untrue.
+    #[must_use]
+    pub fn marked(&self) -> BTreeSet<Unit> {
+        let mut kinds: Vec<UnitKind> = self.evaluation.all_kinds.iter().copied().collect();
+        if self
+            .evaluation
+            .profile
+            .is_some_and(|p| p != self.inventory.profile())
+        {
+            kinds = EVERY_KIND.to_vec();
+        }
+        let mut marked = self.evaluation.dirty.clone();
+        marked.extend(self.inspector(Time::from_unix(0)).units(&kinds));
+        marked
     }
 
     pub(super) fn evaluate_unit(&mut self, unit: &Unit, now: Time) {

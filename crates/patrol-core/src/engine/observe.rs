@@ -5,10 +5,11 @@ use crate::check::{Unit, UnitKind};
 use crate::clock::Now;
 use crate::event::Event;
 use crate::facts::{Fact, Observed};
-use crate::inventory::{Blindness, Touched};
+use crate::inventory::{Blindness, RootKey, Touched};
 use crate::kind::Kind;
 
 use super::Patrol;
+use super::onlookers::Seen;
 
 impl Patrol {
     pub(super) fn observe(&mut self, event: Event, now: Now) {
@@ -86,8 +87,12 @@ impl Patrol {
                 self.ticket_seen(seen.key, *ticket, now);
             }
             _ => {
+                let (kind, key) = (seen.kind, seen.key.clone());
+                let before = self.seen_by_others(kind, &key);
                 let touched = self.inventory.upsert(seen);
                 self.touch(touched);
+                let after = self.seen_by_others(kind, &key);
+                self.tell_others(&before, &after);
             }
         }
     }
@@ -98,8 +103,10 @@ impl Patrol {
             Kind::AlertReceiver => self.receiver_gone(&key.name),
             Kind::Ticket => self.ticket_gone(key, now),
             _ => {
+                let before = self.seen_by_others(kind, key);
                 let touched = self.inventory.delete(kind, key);
                 self.touch(touched);
+                self.tell_others(&before, &Seen::default());
             }
         }
     }
@@ -107,15 +114,21 @@ impl Patrol {
     fn list_finished(&mut self, kind: Kind, now: Now) {
         let was_blind = self.inventory.sight(kind).blindness().is_some()
             || self.inventory.sight(kind).is_absent();
+        let mut before = Seen::default();
+        for key in self.inventory.unmentioned(kind) {
+            before.add(self.seen_by_others(kind, &key));
+        }
+        let had_blind_objects = self.inventory.sight_mut(kind).had_blind_objects();
         let swept = self.inventory.relist_finished(kind);
         self.inventory.sight_mut(kind).heard(now.wall);
         for (_, touched) in swept {
             self.touch(touched);
         }
+        self.tell_others(&before, &Seen::default());
         if kind.is_ours() {
             self.relist_ours_finished(kind, now);
         }
-        if was_blind {
+        if was_blind || had_blind_objects {
             self.sight_changed(kind);
         }
         // Blind spots that the list no longer mentions are no more.
@@ -150,7 +163,7 @@ impl Patrol {
     pub(super) fn touch(&mut self, touched: Vec<Touched>) {
         for touch in touched {
             match touch {
-                Touched::Root(root) => self.mark(Unit::Root(root)),
+                Touched::Root(root) => self.mark_root(root),
                 Touched::Node(name) => {
                     self.mark(Unit::Node(name));
                     // A node agent's absence everywhere is judged over the whole cluster.
@@ -158,19 +171,14 @@ impl Patrol {
                 }
                 Touched::Namespace(name) => self.mark(Unit::Namespace(name)),
                 Touched::RootsOf(name) => {
-                    let roots: Vec<Unit> = self.inventory.roots_in(&name).map(Unit::Root).collect();
-                    self.mark_all(roots);
+                    let roots: Vec<RootKey> = self.inventory.roots_in(&name).collect();
+                    roots.into_iter().for_each(|root| self.mark_root(root));
                 }
                 Touched::Cluster => self.mark(Unit::Cluster),
                 Touched::AllNodes => {
                     self.evaluation.all_kinds.insert(UnitKind::Node);
                 }
-                Touched::Everything => self.evaluation.all_kinds.extend([
-                    UnitKind::Root,
-                    UnitKind::Node,
-                    UnitKind::Namespace,
-                    UnitKind::Cluster,
-                ]),
+                Touched::Everything => self.mark_everything(),
             }
         }
     }

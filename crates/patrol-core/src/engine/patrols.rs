@@ -12,7 +12,6 @@ use patrol_api::words::Trigger;
 
 use super::Patrol;
 use super::policies::{PolicyState, Round};
-use crate::check::UnitKind;
 use crate::clock::{Mono, Now};
 use crate::effect::Effect;
 use crate::inspect::{FRESH_SECONDS, inspect_each};
@@ -276,12 +275,7 @@ impl Patrol {
             }
         }
         if judging {
-            self.evaluation.all_kinds.extend([
-                UnitKind::Root,
-                UnitKind::Node,
-                UnitKind::Namespace,
-                UnitKind::Cluster,
-            ]);
+            self.mark_everything();
         }
     }
 

@@ -150,6 +150,7 @@ impl Patrol {
     }
 
     fn refresh_always_on(&mut self) {
+        self.refresh_onlookers();
         let any = self.policies.values().any(|p| !p.is_leaving());
         if any && self.rulebook.always_on.is_empty() {
             self.rulebook.always_on = self.config.catalogue.always_on_rules();

@@ -441,7 +441,7 @@ impl Inventory {
         }
     }
 
-    pub(super) fn roots_on_node(&self, node: &Sym) -> Vec<Touched> {
+    pub(crate) fn roots_on_node(&self, node: &Sym) -> Vec<Touched> {
         let mut roots: Vec<Touched> = self
             .pods
             .on_node(node)

@@ -46,6 +46,8 @@ pub struct Sight {
     steady_since: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
     nameless: usize,
+    /// Objects could not be decoded when the list under way began.
+    had_blind_objects: bool,
 }
 
 impl Sight {
@@ -60,6 +62,7 @@ impl Sight {
             steady_since: None,
             blind: BTreeMap::new(),
             nameless: 0,
+            had_blind_objects: false,
         }
     }
 
@@ -148,8 +151,15 @@ impl Sight {
     pub(super) fn relisting(&mut self) {
         self.relisting = true;
         self.steady_since = None;
+        self.had_blind_objects |= self.blind_count() > 0;
         self.nameless = 0;
         self.blind.clear();
+    }
+
+    /// Whether objects could not be decoded when the list began that ends now: what was
+    /// judged by that may be judged otherwise, although their facts are the same.
+    pub fn had_blind_objects(&mut self) -> bool {
+        std::mem::take(&mut self.had_blind_objects)
     }
 
     pub(super) fn listed(&mut self) {
