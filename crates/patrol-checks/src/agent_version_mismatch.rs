@@ -4,6 +4,8 @@
 //! Layer L3. Party: the customer, who chooses the agent.
 //! Remedy: upgrade the agent, and restart what still carries the old one.
 
+use std::borrow::Cow;
+
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
     Check, CheckMeta, Exempt, Glance, Judgement, PartyBy, Unit, UnitKind, Verdict, View,
@@ -16,7 +18,7 @@ use patrol_core::pattern::ImageRef;
 use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec, SidecarRule, Version};
 use patrol_core::sym::Sym;
 
-use crate::pod_sets::{Case, PARAMETERS, required};
+use crate::pod_sets::{self, Case, PARAMETERS, required};
 use crate::stale_injection::{self, Revision, is_of_another_revision};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
@@ -66,6 +68,21 @@ impl Check for AgentVersionMismatch {
         &META
     }
 
+    fn reads(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        Cow::Borrowed(match rule.spec {
+            RuleSpec::NodeAgent(_) => &[Kind::Node, Kind::Pod],
+            _ => META.reads,
+        })
+    }
+
+    /// Injectors matter to the pods that carry a mark of theirs, and to no others.
+    fn needs(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        match rule.spec {
+            RuleSpec::NodeAgent(_) => self.reads(rule),
+            _ => Cow::Borrowed(pod_sets::READS),
+        }
+    }
+
     fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
         match rule.spec {
             RuleSpec::Sidecar(_) => stale_injection::glance(pod),
@@ -109,6 +126,7 @@ fn judge_root(
             Seen::Pass(_) if revision == Revision::Other => Seen::Fail(vec![Sym::new(STALE)], None),
             Seen::Pass(_) => match revision {
                 Revision::YoungOther(due) => Seen::Unknown("grace", Some(due)),
+                Revision::Unseen => Seen::Unknown("injector-unseen", None),
                 _ => Seen::Pass(None),
             },
             other => other,

@@ -8,7 +8,7 @@ use patrol_core::check::{Origin, View, cluster_subject};
 use patrol_core::facts::{ApiService, Webhook, WebhookConfiguration, WebhookTarget};
 use patrol_core::inventory::Instances;
 use patrol_core::kind::Kind;
-use patrol_core::rule::{Alternative, Rule};
+use patrol_core::rule::{Alternative, ComponentRule, Rule};
 
 use crate::component_workload::workloads;
 use crate::hidden::may_be_hidden;
@@ -33,6 +33,19 @@ pub(crate) enum State {
     Unclear(&'static str, Option<Time>),
     /// There, as a manifest, which says nothing about working.
     NotJudged,
+}
+
+/// The kinds that the forms of a component are found in.
+pub(crate) fn kinds(component: &ComponentRule) -> impl Iterator<Item = Kind> {
+    component
+        .any_of
+        .iter()
+        .map(|alternative| match alternative {
+            Alternative::Workload(target) => target.kind,
+            Alternative::Webhook { kind, .. } => *kind,
+            Alternative::Crd { .. } => Kind::CustomResourceDefinition,
+            Alternative::ApiService(_) => Kind::ApiService,
+        })
 }
 
 /// What an alternative came to.

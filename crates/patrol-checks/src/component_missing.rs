@@ -5,6 +5,7 @@
 //! Layer L7. Party: the customer; the platform where it owns every node.
 //! Remedy: install it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use patrol_api::words::{Layer, Severity};
@@ -16,9 +17,9 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{ComponentRule, NodeAgentRule, Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
-use crate::component::{Found, find};
+use crate::component::{Found, find, kinds};
 use crate::hidden::may_be_hidden;
-use crate::node_agent::{controllers, needing, node_due};
+use crate::node_agent::{self, controllers, needing, node_due};
 use crate::words::name_of;
 
 /// The check.
@@ -58,6 +59,13 @@ static META: CheckMeta = CheckMeta {
 impl Check for ComponentMissing {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn reads(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        match &rule.spec {
+            RuleSpec::Component(component) => kinds(component).collect(),
+            _ => Cow::Borrowed(node_agent::READS),
+        }
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

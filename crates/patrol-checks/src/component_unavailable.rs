@@ -4,7 +4,8 @@
 //! Layer L7. Party: the customer; the platform where it owns every node.
 //! Remedy: restore it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::Subject;
 use patrol_api::words::{Layer, Severity};
@@ -15,7 +16,7 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
-use crate::component::{Candidate, Found, State, find};
+use crate::component::{Candidate, Found, State, find, kinds};
 use crate::words::name_of;
 
 /// The check.
@@ -57,6 +58,25 @@ static META: CheckMeta = CheckMeta {
 impl Check for ComponentUnavailable {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn reads(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        let RuleSpec::Component(component) = &rule.spec else {
+            return Cow::Borrowed(&[]);
+        };
+        let mut reads: BTreeSet<Kind> = BTreeSet::new();
+        for kind in kinds(component) {
+            reads.insert(kind);
+            reads.extend(match kind {
+                Kind::Deployment => &[Kind::ReplicaSet, Kind::Pod][..],
+                Kind::StatefulSet | Kind::DaemonSet => &[Kind::Pod],
+                Kind::MutatingWebhookConfiguration | Kind::ValidatingWebhookConfiguration => {
+                    &[Kind::Service, Kind::EndpointSlice]
+                }
+                _ => &[],
+            });
+        }
+        reads.into_iter().collect()
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

@@ -4,7 +4,7 @@
 //! Layer L6. Party: the customer, whose installer grants the rights.
 //! Remedy: grant the right, or repair the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::Subject;
 use patrol_api::time::{Span, Time};
@@ -57,24 +57,22 @@ impl Check for KindUnreadable {
             return;
         }
         for (kind, checks) in needed(view) {
+            let checks: Vec<&str> = checks.into_iter().collect();
             out.push(judge_kind(view, kind, &checks));
         }
     }
 }
 
 /// The kinds that enabled checks read, with the ids of those checks.
-fn needed(view: &View<'_>) -> BTreeMap<Kind, Vec<&'static str>> {
-    let mut needed: BTreeMap<Kind, Vec<&'static str>> = BTreeMap::new();
+fn needed(view: &View<'_>) -> BTreeMap<Kind, BTreeSet<&'static str>> {
+    let mut needed: BTreeMap<Kind, BTreeSet<&'static str>> = BTreeMap::new();
     let rules = view.rulebook.enabled().flat_map(|policy| &policy.rules);
-    let mut ids: Vec<&'static str> = rules
-        .chain(&view.rulebook.always_on)
-        .map(|rule| rule.check)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    for check in ids.into_iter().filter_map(|id| CATALOGUE.find(id)) {
-        for kind in check.meta().reads {
-            needed.entry(*kind).or_default().push(check.meta().id);
+    for rule in rules.chain(&view.rulebook.always_on) {
+        let Some(check) = CATALOGUE.find(rule.check) else {
+            continue;
+        };
+        for kind in check.reads(rule).iter() {
+            needed.entry(*kind).or_default().insert(rule.check);
         }
     }
     needed

@@ -21,6 +21,8 @@ mod markers;
 mod namespace_psa_below_required;
 mod namespace_psa_unlabelled;
 mod namespace_unpatrolled;
+#[cfg(test)]
+mod needs_rows;
 mod node_agent;
 mod node_agent_excluded;
 mod node_agent_missing;

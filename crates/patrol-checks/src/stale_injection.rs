@@ -26,6 +26,8 @@ pub(crate) enum Revision {
     YoungOther(Time),
     /// Another one.
     Other,
+    /// It carries the mark of an injector that cannot be seen.
+    Unseen,
 }
 
 /// Compares the marks of a pod with what its injector would write today.
@@ -44,10 +46,18 @@ pub(crate) fn is_of_another_revision(
         kruise(view, pod, container),
     ];
     let mut result = Revision::Unmarked;
+    if is_mark_of_the_unseen(view, pod) {
+        result = Revision::Unseen;
+    }
     for (has, now) in pairs.into_iter().flatten() {
         if has == now {
-            result = Revision::Current;
+            if result == Revision::Unmarked {
+                result = Revision::Current;
+            }
             continue;
+        }
+        if result == Revision::Unseen {
+            return result;
         }
         return match pod.created.map(|at| at.plus(LIFETIME)) {
             Some(due) if due > view.now => Revision::YoungOther(due),
@@ -57,12 +67,27 @@ pub(crate) fn is_of_another_revision(
     result
 }
 
+fn is_mark_of_the_unseen(view: &View<'_>, pod: &Pod) -> bool {
+    [
+        (ISTIO, Kind::MutatingWebhookConfiguration),
+        ("kruise.io/sidecarset-hash", Kind::SidecarSet),
+    ]
+    .into_iter()
+    .any(|(mark, kind)| {
+        pod.shape.annotations.get(mark).is_some()
+            && view.inventory.sight(kind).blindness().is_some()
+    })
+}
+
+/// The mark of Istio's injector.
+const ISTIO: &str = "sidecar.istio.io/status";
+
 /// The revision label that Istio writes, against the one the namespace asks for. A name
 /// that no injector carries may be gone or a tag we cannot resolve: nothing is said.
 fn istio<'a>(view: &View<'a>, root: &RootKey, pod: &'a Pod) -> Option<(&'a str, &'a str)> {
     const REVISION: &str = "istio.io/rev";
     const TAG: &str = "istio.io/tag";
-    pod.shape.annotations.get("sidecar.istio.io/status")?;
+    pod.shape.annotations.get(ISTIO)?;
     let template = view.inventory.template_of(root);
     // A workload may choose its revision itself.
     if template.is_some_and(|t| t.labels.get(REVISION).is_some()) {

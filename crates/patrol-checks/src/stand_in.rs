@@ -158,8 +158,11 @@ pub(crate) fn glance(sidecar: &SidecarRule, pod: &Pod) -> Option<Glance> {
     })
 }
 
-/// Whether the input makes pods of the agent at all.
+/// Whether pods of the agent are made at all, as far as that can be told.
 fn has_agent(view: &View<'_>, agent: &NodeAgentRule) -> bool {
+    if view.inventory.sight(Kind::DaemonSet).blindness().is_some() {
+        return true;
+    }
     view.inventory
         .workloads(Kind::DaemonSet)
         .any(|(key, daemon)| {

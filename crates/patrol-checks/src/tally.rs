@@ -164,7 +164,7 @@ fn unknown_sentence(reason: &str) -> &'static str {
         "readiness-unreported" => {
             "the platform does not report the readiness of a container marked __IS_SIDECAR__"
         }
-        "injector-unseen" => "webhook configurations cannot be read",
+        "injector-unseen" => "the objects that configure its injector cannot be read",
         "substitute-unseen" => "a node agent may stand in, which a manifest does not show",
         _ => "cannot be said",
     }

@@ -26,9 +26,23 @@ pub trait Check: Send + Sync {
     fn meta(&self) -> &'static CheckMeta;
 
     /// Judges one unit and pushes one judgement per subject of it that this rule is about.
-    /// Pushing nothing says: no subject here. It is only called when every kind in
-    /// `meta().reads` can be seen, and only with units named in `meta().units`.
+    /// Pushing nothing says: no subject here. It is only called when every kind that the
+    /// rule needs can be seen, and only with units named in `meta().units`.
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>);
+
+    /// Kinds that judgements under this rule look at: never more than `meta().reads`, and
+    /// less where the rule's requirement leaves out what other requirements name.
+    fn reads(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        let _ = rule;
+        Cow::Borrowed(self.meta().reads)
+    }
+
+    /// Kinds without which nothing can be said under this rule, out of those it reads: the
+    /// engine answers Unknown while one of them cannot be seen. Whether the others can be,
+    /// the check asks where it looks at them.
+    fn needs(&self, rule: &Rule) -> Cow<'static, [Kind]> {
+        self.reads(rule)
+    }
 
     /// What the rule's judgements see in a pod that is no part of the judged unit, such as
     /// the node agent that stands in for a sidecar: where it is seen from, and as what.
@@ -78,7 +92,7 @@ pub struct CheckMeta {
     pub party: PartyBy,
     /// Default severity.
     pub severity: Severity,
-    /// Kinds it reads. The engine answers Unknown for it while one of them cannot be seen.
+    /// Kinds it reads under one rule or another.
     pub reads: &'static [Kind],
     /// Units it judges.
     pub units: &'static [UnitKind],

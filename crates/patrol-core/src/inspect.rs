@@ -56,7 +56,8 @@ pub struct Judged {
 struct Asked<'r> {
     rule: &'r Rule,
     check: &'static dyn Check,
-    blind: Option<(Kind, Blindness)>,
+    /// Kinds that it needs and that cannot be seen.
+    blind: Vec<(Kind, Blindness)>,
     profile: Profile,
     /// For the check itself.
     memo: OnceCell<u32>,
@@ -133,7 +134,7 @@ impl<'a> Inspector<'a> {
         Some(Asked {
             rule,
             check,
-            blind: self.blindness(check),
+            blind: self.blind_needs(check, rule),
             profile: self.profile_of(rule),
             memo: OnceCell::new(),
         })
@@ -158,9 +159,13 @@ impl<'a> Inspector<'a> {
         if !check.meta().units.contains(&unit.kind()) || !in_scope || !pods.current {
             return None;
         }
-        if let Some((_, why)) = &asked.blind {
+        let blind = asked
+            .blind
+            .iter()
+            .find(|(kind, _)| self.concerns(Some(unit), *kind));
+        if let Some((_, why)) = blind {
             judgements.extend(self.unknown(unit, why.reason()));
-            return asked.blind.clone();
+            return blind.cloned();
         }
         let view = View {
             inventory: self.inventory,
@@ -182,27 +187,55 @@ impl<'a> Inspector<'a> {
         None
     }
 
-    /// The first kind the check reads that cannot be seen.
+    /// The first kind that the rule needs and that cannot be seen: for one unit, or for any
+    /// unit at all.
     #[must_use]
-    pub fn blindness(&self, check: &dyn Check) -> Option<(Kind, Blindness)> {
-        check
-            .meta()
-            .reads
-            .iter()
-            .find_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
+    pub fn blindness(
+        &self,
+        check: &dyn Check,
+        rule: &Rule,
+        unit: Option<&Unit>,
+    ) -> Option<(Kind, Blindness)> {
+        self.blind_needs(check, rule)
+            .into_iter()
+            .find(|(kind, _)| self.concerns(unit, *kind))
     }
 
-    /// Since when every kind the check reads has been fresh without a gap; `None` when one
-    /// is not fresh now.
+    /// Every kind that the rule needs and that cannot be seen.
+    fn blind_needs(&self, check: &dyn Check, rule: &Rule) -> Vec<(Kind, Blindness)> {
+        check
+            .needs(rule)
+            .iter()
+            .filter_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
+            .collect()
+    }
+
+    /// Since when every kind that the rule reads, as far as it can be seen at all, has been
+    /// fresh without a gap; `None` when one is not fresh now.
     #[must_use]
-    pub fn fresh_since(&self, check: &dyn Check) -> Option<Time> {
+    pub fn fresh_since(&self, check: &dyn Check, rule: &Rule, unit: Option<&Unit>) -> Option<Time> {
+        let needs = check.needs(rule);
         let sight = |kind: &Kind| self.inventory.sight(*kind);
         check
-            .meta()
-            .reads
+            .reads(rule)
             .iter()
+            .filter(|kind| self.concerns(unit, **kind))
+            .filter(|kind| needs.contains(kind) || sight(kind).blindness().is_none())
             .map(|kind| sight(kind).fresh_since(self.now, FRESH_SECONDS))
             .try_fold(Time::from_unix(0), |latest, since| Some(latest.max(since?)))
+    }
+
+    /// Whether a kind has to do with a unit: a root has owners of one kind above and below
+    /// it, and what cannot be seen of the others does not blur it.
+    fn concerns(&self, unit: Option<&Unit>, kind: Kind) -> bool {
+        match unit {
+            Some(Unit::Root(root)) if Kind::WORKLOADS.contains(&kind) => {
+                kind == root.kind
+                    || beneath(root.kind) == Some(kind)
+                    || self.inventory.owner_kind(root) == Some(kind)
+            }
+            _ => true,
+        }
     }
 
     fn unknown(&self, unit: &Unit, reason: &str) -> Vec<Judgement> {
@@ -337,6 +370,15 @@ impl<'a> Inspector<'a> {
         } else {
             Presence::Unknown
         }
+    }
+}
+
+/// The kind through which a workload makes its pods.
+const fn beneath(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::Deployment => Some(Kind::ReplicaSet),
+        Kind::CronJob => Some(Kind::Job),
+        _ => None,
     }
 }
 

@@ -95,8 +95,8 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     let wrong = match status.episode.resolution {
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
             let clear_after = process.witness.clear_after(&finding.policy, decided);
-            let unclean = process.witness.last_unclean(&at.key, &finding.check);
-            let stale = !waited && process.witness.is_stale(&finding.check, sim.now);
+            let unclean = process.witness.last_unclean(&at.key, finding);
+            let stale = !waited && process.witness.is_stale(finding, sim.now);
             match unclean {
                 _ if stale => Some("a kind it reads fell silent".to_owned()),
                 Some((mono, when)) => {

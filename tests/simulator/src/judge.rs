@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::policy::PatrolPolicy;
-use patrol_api::ticket::Subject;
+use patrol_api::ticket::{Finding, Subject};
 use patrol_api::time::Time;
-use patrol_core::check::{Exempt, Judgement, Origin, OwnState, Verdict};
+use patrol_core::check::{Exempt, Judgement, Origin, OwnState, UnitKind, Verdict};
 use patrol_core::event::Event;
 use patrol_core::facts::{Fact, ObjectKey};
 use patrol_core::inspect::{Inspector, Presence};
-use patrol_core::inventory::{Blindness, Inventory};
+use patrol_core::inventory::{Blindness, Inventory, RootKey};
 use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, Rulebook, compile};
 use patrol_core::sym::Sym;
@@ -340,12 +340,54 @@ impl Judge {
         complete && self.inspector(now).presence(subject) != Presence::Here
     }
 
-    /// Why a check cannot be judged in this view, if so.
+    /// The kinds that a finding's rule needs to say anything of its subject. Those of a
+    /// rule that is not in force any more are none.
     #[must_use]
-    pub fn blindness(&self, check: &str) -> Option<(Kind, Blindness)> {
-        reads(check)
-            .iter()
-            .find_map(|kind| Some((*kind, self.inventory.sight(*kind).blindness()?)))
+    pub fn needs(&self, finding: &Finding) -> Vec<Kind> {
+        let rules = self.rulebook.rules_of(&finding.policy).iter();
+        let mut rules = rules.filter(|rule| {
+            rule.check == finding.check
+                && rule.requirement.as_deref() == finding.requirement.as_deref()
+        });
+        let (Some(rule), Some(check)) =
+            (rules.next(), patrol_checks::CATALOGUE.find(&finding.check))
+        else {
+            return vec![];
+        };
+        let subject = &finding.subject;
+        let root = Kind::find(&subject.group, &subject.kind)
+            .filter(|kind| *kind == Kind::Pod || Kind::WORKLOADS.contains(kind))
+            .filter(|_| check.meta().units.contains(&UnitKind::Root));
+        let needs = check.needs(rule);
+        let Some(root) = root else {
+            return needs.to_vec();
+        };
+        // Of the kinds that own pods, those above and below this one count.
+        let place = ObjectKey::new(subject.namespace.as_deref().unwrap_or(""), &subject.name);
+        let owner = self.inventory.owner_kind(&RootKey {
+            kind: root,
+            key: place,
+        });
+        let beneath = match root {
+            Kind::Deployment => Some(Kind::ReplicaSet),
+            Kind::CronJob => Some(Kind::Job),
+            _ => None,
+        };
+        let counts = |kind: &&Kind| {
+            !Kind::WORKLOADS.contains(kind) || [Some(root), owner, beneath].contains(&Some(**kind))
+        };
+        needs.iter().filter(counts).copied().collect()
+    }
+
+    /// The kinds that the rules of a policy read.
+    #[must_use]
+    pub fn reads_of(&self, policy: &str) -> Vec<Kind> {
+        let rules = self.rulebook.rules_of(policy).iter();
+        rules
+            .chain(&self.rulebook.always_on)
+            .filter_map(|rule| Some(patrol_checks::CATALOGUE.find(rule.check)?.reads(rule)))
+            .flat_map(std::borrow::Cow::into_owned)
+            .collect()
     }
 
     /// Whether a kind is not installed.
@@ -380,12 +422,4 @@ fn word(judgement: &Judgement, enforced: bool, check: &'static str) -> Said {
         Verdict::NotApplicable(_) => Said::Exempt,
         Verdict::Unknown(_) => Said::Unknown,
     }
-}
-
-/// Kinds a check reads.
-#[must_use]
-pub fn reads(check: &str) -> &'static [Kind] {
-    patrol_checks::CATALOGUE
-        .find(check)
-        .map_or(&[], |check| check.meta().reads)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use patrol_api::ticket::Finding;
 use patrol_api::time::{Span, Time};
 use patrol_core::engine::{Config, Patrol};
 use patrol_core::event::Event;
@@ -9,7 +10,7 @@ use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
 
-use crate::judge::{HOME, Judge, reads};
+use crate::judge::{HOME, Judge};
 use crate::stream::Stream;
 
 /// A kind is fresh while it spoke at most so long ago, milliseconds.
@@ -160,8 +161,11 @@ impl Witness {
 
     /// Whether a kind that a check reads fell silent, so that nothing may be concluded.
     #[must_use]
-    pub fn is_stale(&self, check: &str, now: u64) -> bool {
-        reads(check).iter().any(|kind| self.is_silent(*kind, now))
+    pub fn is_stale(&self, finding: &Finding, now: u64) -> bool {
+        self.judge
+            .needs(finding)
+            .iter()
+            .any(|kind| self.is_silent(*kind, now))
     }
 
     fn is_silent(&self, kind: Kind, now: u64) -> bool {
@@ -188,8 +192,9 @@ impl Witness {
     /// Since when the process has had reason to think that an identity is clean: the last
     /// time it had none.
     #[must_use]
-    pub fn last_unclean(&self, place: &ObjectKey, check: &str) -> Option<(u64, Time)> {
-        reads(check)
+    pub fn last_unclean(&self, place: &ObjectKey, finding: &Finding) -> Option<(u64, Time)> {
+        self.judge
+            .needs(finding)
             .iter()
             .filter_map(|kind| self.blind.get(kind))
             .chain(self.unclean.get(place))

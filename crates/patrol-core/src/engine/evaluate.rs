@@ -219,7 +219,7 @@ impl Patrol {
                     }
                     continue;
                 }
-                let fresh_since = inspector.fresh_since(check);
+                let fresh_since = inspector.fresh_since(check, rule, Some(unit));
                 for judgement in judgements {
                     look_again = earlier(look_again, judgement.recheck_at);
                     let key = ticket::place(rule, &judgement, &self.config.namespace);
@@ -388,7 +388,7 @@ impl Patrol {
                 .config
                 .catalogue
                 .find(rule.check)
-                .and_then(|check| inspector.blindness(check))
+                .and_then(|check| inspector.blindness(check, rule, Some(unit)))
             {
                 Some((kind, why)) => Assessment::Unknown(format!("{kind}: {}", why.reason())),
                 None => Assessment::OutOfScope,

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::{Finding, Subject};
+use patrol_api::time::Time;
 
 use super::evaluate::Known;
 use super::{Keys, Patrol};
@@ -12,6 +13,7 @@ use crate::check::{Affected, Judgement, Unit, Verdict};
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::fingerprint;
+use crate::rule::Rule;
 use crate::sym::Sym;
 use crate::ticket::life::{Assessment, Standing};
 
@@ -285,14 +287,20 @@ impl Patrol {
             return assessment;
         }
         let inspector = self.inspector(now.wall);
-        match self.config.catalogue.find(&bucket.1) {
-            None => Assessment::CheckDisabled,
-            Some(check) => match inspector.blindness(check) {
-                Some((kind, why)) => Assessment::Unknown(format!("{kind}: {}", why.reason())),
-                None => Assessment::Passing {
-                    fresh_since: inspector.fresh_since(check),
-                },
-            },
+        let Some(check) = self.config.catalogue.find(&bucket.1) else {
+            return Assessment::CheckDisabled;
+        };
+        let rules = self.rulebook.rules_of(&finding.policy).iter();
+        let rules: Vec<_> = rules.filter(|rule| rule.check == bucket.1.as_str()).collect();
+        let blind = |rule: &&Rule| inspector.blindness(check, rule, None);
+        if let Some((kind, why)) = rules.iter().find_map(blind) {
+            return Assessment::Unknown(format!("{kind}: {}", why.reason()));
         }
+        let since = |rule: &&Rule| inspector.fresh_since(check, rule, None);
+        let fresh_since = rules
+            .iter()
+            .map(since)
+            .try_fold(Time::from_unix(0), |latest, since| Some(latest.max(since?)));
+        Assessment::Passing { fresh_since }
     }
 }

@@ -211,8 +211,8 @@ impl Patrol {
         let rules = self.rulebook.rules_of(policy).iter();
         rules
             .chain(&self.rulebook.always_on)
-            .filter_map(|rule| self.config.catalogue.find(rule.check))
-            .flat_map(|check| check.meta().reads.iter().copied())
+            .filter_map(|rule| Some(self.config.catalogue.find(rule.check)?.reads(rule)))
+            .flat_map(std::borrow::Cow::into_owned)
             .filter(|kind| !kind.is_ours())
             .collect()
     }

@@ -153,6 +153,16 @@ impl Inventory {
         }
     }
 
+    /// The kind of what owns a root, whether or not the owner is here, if it is one we read.
+    #[must_use]
+    pub fn owner_kind(&self, root: &RootKey) -> Option<Kind> {
+        let of = |owner: &Owner| Kind::find(&owner.group, &owner.kind);
+        match root.kind {
+            Kind::Pod => of(self.pods.find(&root.key)?.owner.as_ref()?),
+            kind => of(self.workload(kind, &root.key)?.meta.owner.as_ref()?),
+        }
+    }
+
     fn resolve(&self, namespace: &Sym, owner: &Owner) -> Option<(Kind, &Held<Workload>)> {
         let kind = Kind::find(&owner.group, &owner.kind)?;
         let parent = self.workloads.get(&kind)?.get(namespace, &owner.name)?;

@@ -9,7 +9,7 @@ use patrol_api::ticket::Ticket;
 use patrol_api::words::{Mode, Phase};
 use patrol_core::facts::ObjectKey;
 
-use crate::judge::{Said, reads};
+use crate::judge::Said;
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
 
@@ -72,7 +72,9 @@ fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
                 continue; // its tickets stay as they are
             }
         }
-        let blind = reads(&finding.check)
+        let blind = sim
+            .truth
+            .needs(finding)
             .iter()
             .any(|kind| sim.world.denied.contains(kind));
         if blind
@@ -174,11 +176,8 @@ fn policies(sim: &mut Sim) {
                 format!("policy {name} patrols every {period}, and last did at {last:?}"),
             );
         }
-        let checks: Vec<&str> = sim.truth.checks_of(&name);
-        let blind = checks
-            .iter()
-            .flat_map(|c| reads(c))
-            .any(|kind| sim.world.denied.contains(kind));
+        let reads = sim.truth.reads_of(&name);
+        let blind = reads.iter().any(|kind| sim.world.denied.contains(kind));
         let covered = if blind { "False" } else { "True" };
         if says("Covered").as_deref() != Some(covered) {
             sim.break_promise(
