@@ -334,21 +334,6 @@ fn privileged_is_allowed_where_it_is_declared() {
     );
 }
 
-#[test]
-fn a_parameter_that_cannot_be_read_opens_and_closes_nothing() {
-    for parameters in [
-        json!({"level": ["strict"]}),
-        json!({"minVersion": ["1.29"]}),
-        json!({"psaClusterDefault": ["x"]}),
-    ] {
-        assert_eq!(
-            below(parameters.clone(), &[("enforce", "privileged")]),
-            "Unknown(bad-parameter)",
-            "{parameters}"
-        );
-    }
-}
-
 // ------------------------------------------------ kind-unreadable
 
 fn resource(world: &World, name: &str) -> (String, String, String) {
@@ -420,6 +405,41 @@ fn a_failing_watch_fails_with_its_reason() {
 }
 
 #[test]
+fn a_watch_that_merely_fails_has_a_moment_and_a_confirmed_refusal_has_none() {
+    let failing = || Blindness::Failing("Unreachable".into());
+    let denied = || Blindness::Denied("watch".into());
+    for why in [failing(), denied()] {
+        let lost = |age: &str| with_agents().lost_since(Kind::Pod, why.clone(), age);
+        let seen = lost("119s").verdict(UNREADABLE, "Resource/pods");
+        assert_eq!(seen.said(), "Unknown(grace)", "{why:?}");
+        assert_eq!(
+            seen.judgement.recheck_at.map(|t| t.to_string()),
+            Some("2026-01-31T12:00:01Z".into())
+        );
+        assert_eq!(resource(&lost("120s"), "pods").0, "Fail", "{why:?}");
+        // Meanwhile nothing is judged from what was seen last.
+        let node = lost("1s").with(crate::testing::node("n1"));
+        assert!(
+            node.verdict("node-agent-missing", "Node/n1")
+                .said()
+                .starts_with("Unknown"),
+        );
+        // Nobody waits longer than a period.
+        let often = World::new(json!({"schedule": {"every": "30s"},
+            "checks": [{"name": "falco", "nodeAgent": {"images": ["falco"]}}]}));
+        let often = |age: &str| often.clone().lost_since(Kind::Pod, why.clone(), age);
+        assert_eq!(resource(&often("29s"), "pods").0, "Unknown(grace)");
+        assert_eq!(resource(&often("30s"), "pods").0, "Fail");
+    }
+    let confirmed = with_agents()
+        .lost_since(Kind::Pod, denied(), "1s")
+        .refused(Kind::Pod);
+    assert_eq!(resource(&confirmed, "pods").1, "access-denied");
+    let by_review = with_agents().refused(Kind::Pod);
+    assert_eq!(resource(&by_review, "pods").1, "access-denied");
+}
+
+#[test]
 fn a_first_list_has_time_and_not_for_ever() {
     let started = |age: &str| {
         let mut world = with_agents().unlisted(Kind::Pod);
@@ -456,6 +476,13 @@ fn objects_that_cannot_be_decoded_fail_with_their_names() {
     let seen = world.verdict(UNREADABLE, "Resource/pods");
     assert_eq!(seen.judgement.affected.sample, ["shop/x"]);
     assert_eq!(seen.share(), "1/1");
+    assert!(
+        seen.judgement
+            .message
+            .starts_with("1 object of pods cannot be decoded: what it is part of"),
+        "{}",
+        seen.judgement.message
+    );
 }
 
 // ------------------------------------------------ patrol-overdue

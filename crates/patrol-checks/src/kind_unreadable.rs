@@ -25,11 +25,16 @@ pub struct KindUnreadable;
 /// A first list that takes longer is no start-up any more.
 const START_UP: Span = Span::minutes(10);
 
+/// A watch that fails for less long is no blind spot that anybody could mend; a patrol that
+/// comes more often waits for no longer than its own period.
+const OUTAGE: Span = Span::minutes(2);
+
 static META: CheckMeta = CheckMeta {
     id: "kind-unreadable",
     title: "Patrol cannot see a kind it needs",
-    what: "Each kind that a check of an enabled policy reads: refused by the API server (`access-denied`), its watch \
-           or API group failing (`watch-failing`), its first list not complete 10 minutes after the start \
+    what: "Each kind that a check of an enabled policy reads: refused by the API server (`access-denied`; at once when \
+           an access review confirms it), its watch or API group failing for longer than 2 minutes, or than one \
+           period of a policy that patrols more often (`watch-failing`), its first list not complete 10 minutes after the start \
            (`unsynced`), or with objects that cannot be decoded (`undecodable`). One ticket for each resource, with \
            the checks that are not judged for it. A kind that is not installed is seen: there are none of it. Always \
            on, once there is a policy.",
@@ -96,6 +101,14 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
     let disabled = format!("checks that are not judged for it: {}", checks.join(", "));
     let sight = view.inventory.sight(kind);
     match sight.blindness() {
+        Some(Blindness::Failing(_) | Blindness::Denied(_))
+            if !sight.is_refused() && outage_ends(view, sight).is_some() =>
+        {
+            judged(Verdict::Unknown(Sym::new("grace")))
+                .reason("grace")
+                .message(format!("{resource} cannot be read at the moment"))
+                .recheck(outage_ends(view, sight))
+        }
         Some(Blindness::Denied(verb)) => {
             judged(Verdict::Fail)
                 .reason("access-denied")
@@ -146,6 +159,18 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
     }
 }
 
+/// The end of the grace of a watch that fails, if it is not over. A loss that lies ahead was
+/// noted by a clock that was set back since: there is nothing to measure by.
+fn outage_ends(view: &View<'_>, sight: &Sight) -> Option<Time> {
+    let since = sight.lost_at().filter(|at| *at <= view.now)?;
+    let shortest = view.rulebook.enabled();
+    let shortest = shortest
+        .map(|policy| policy.schedule.period_at(since))
+        .min();
+    let grace = shortest.map_or(OUTAGE, |period| period.min(OUTAGE));
+    Some(since.plus(grace)).filter(|due| *due > view.now)
+}
+
 fn start_up_ends(view: &View<'_>) -> Option<Time> {
     view.own.started.map(|at| at.plus(START_UP))
 }
@@ -157,8 +182,12 @@ fn undecodable(
     resource: &str,
 ) -> Judgement {
     let count = sight.blind_count();
+    let (objects, they_are) = match count {
+        1 => ("object", "it is"),
+        _ => ("objects", "they are"),
+    };
     let mut judgement = judged(Verdict::Fail).reason("undecodable").message(format!(
-        "{count} objects of {resource} cannot be decoded: what they are part of counts as Unknown"
+        "{count} {objects} of {resource} cannot be decoded: what {they_are} part of counts as Unknown"
     ));
     judgement.affected = Affected {
         count: u32::try_from(count).unwrap_or(u32::MAX),

@@ -37,6 +37,8 @@ pub(crate) struct World {
     objects: Vec<Value>,
     origin: Origin,
     blind: Vec<(Kind, Blindness)>,
+    lost_at: Vec<(Kind, Time)>,
+    refused: Vec<(Kind, Blindness)>,
     absent: Vec<Kind>,
     unlisted: Vec<Kind>,
     deleted: Vec<(Kind, ObjectKey)>,
@@ -53,6 +55,8 @@ impl World {
             objects: vec![],
             origin: Origin::Cluster,
             blind: vec![],
+            lost_at: vec![],
+            refused: vec![],
             absent: vec![],
             unlisted: vec![],
             deleted: vec![],
@@ -88,6 +92,18 @@ impl World {
     /// A kind that cannot be seen any more.
     pub fn lost(mut self, kind: Kind, why: Blindness) -> Self {
         self.blind.push((kind, why));
+        self
+    }
+
+    /// A kind whose watch broke off so long ago.
+    pub fn lost_since(mut self, kind: Kind, why: Blindness, age: &str) -> Self {
+        self.lost_at.push((kind, ago(age).parse().unwrap()));
+        self.lost(kind, why)
+    }
+
+    /// A kind that an access review refuses.
+    pub fn refused(mut self, kind: Kind) -> Self {
+        self.refused.push((kind, Blindness::Denied("list".into())));
         self
     }
 
@@ -150,6 +166,12 @@ impl World {
         }
         for (kind, why) in &self.blind {
             inventory.sight_mut(*kind).lost(why.clone());
+        }
+        for (kind, at) in &self.lost_at {
+            inventory.sight_mut(*kind).note_loss(*at);
+        }
+        for (kind, why) in &self.refused {
+            inventory.sight_mut(*kind).refused(why.clone());
         }
         for kind in &self.absent {
             inventory.sight_mut(*kind).not_installed();

@@ -3,6 +3,7 @@
 
 use crate::check::{Unit, UnitKind};
 use crate::clock::Now;
+use crate::effect::Effect;
 use crate::event::Event;
 use crate::facts::{Fact, Observed};
 use crate::inventory::{Blindness, RootKey, Touched};
@@ -36,11 +37,11 @@ impl Patrol {
             }
             Event::ListFinished(kind) => self.list_finished(kind, now),
             Event::Heard(kind) => self.inventory.sight_mut(kind).heard(now.wall),
-            Event::Lost(kind, why) => self.lost(kind, why),
+            Event::Lost(kind, why) => self.lost(kind, why, now),
             // Nobody can have taken it away: whoever says so (a proxy that answers 404 to
             // everything) does not see it.
             Event::NotInstalled(kind) if !kind.may_be_absent() => {
-                self.lost(kind, Blindness::Failing("NotServed".to_owned()));
+                self.lost(kind, Blindness::Failing("NotServed".to_owned()), now);
             }
             Event::NotInstalled(kind) => {
                 if self.inventory.sight_mut(kind).not_installed() {
@@ -64,9 +65,16 @@ impl Patrol {
         }
     }
 
-    fn lost(&mut self, kind: Kind, why: Blindness) {
-        if self.inventory.sight_mut(kind).lost(why) {
+    fn lost(&mut self, kind: Kind, why: Blindness, now: Now) {
+        let refused = matches!(why, Blindness::Denied(_));
+        let sight = self.inventory.sight_mut(kind);
+        sight.note_loss(now.wall);
+        if sight.lost(why) {
             self.sight_changed(kind);
+            // Whether it is refused for good only a review can say.
+            if refused && self.leading && !kind.is_ours() {
+                self.outbox.push(Effect::Review(vec![kind]));
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use account::Account;
 
 /// A review without an answer is asked again.
 const REVIEW_AGAIN: Span = Span::seconds(30);
-/// A patrol waits so long for lists under way and for quiet watches to speak.
+/// A patrol waits so long for lists under way and for watches that fail or are quiet.
 const PATIENCE: Span = Span::seconds(90);
 /// After a start, a take-over, a changed clock or a changed policy nothing counts as
 /// overdue for so long: there was no chance yet to do it.
@@ -70,6 +70,13 @@ impl Patrol {
             _ => since.plus(rules.schedule.period_at(since).times(2)),
         };
         state.overdue_at = Some((since, at));
+        // One that is on its way may wait for what cannot be seen at this moment.
+        let at = match state.patrol {
+            Round::Reviewing { started, .. } | Round::Judging { started, .. } => {
+                at.max(started.plus(PATIENCE.min(at.since(since))))
+            }
+            Round::Idle => at,
+        };
         let calm = self.calm_since.max(state.compiled);
         let calm = calm.plus(CALM.min(at.since(since)));
         let wait = Span::seconds(calm.since(now.mono).div_ceil(1000));
@@ -366,7 +373,7 @@ fn sees(sight: &Sight, started: Time) -> bool {
 }
 
 /// Whether a kind that is not seen well will be, as far as one can tell: its list is on
-/// its way, or its watch is merely quiet.
+/// its way, or its watch is merely quiet or cut off, which most often lasts for moments.
 fn will_speak(sight: &Sight) -> bool {
-    matches!(sight.blindness(), None | Some(Blindness::Unsynced)) || sight.is_relisting()
+    !matches!(sight.blindness(), Some(Blindness::Denied(_))) || sight.is_relisting()
 }

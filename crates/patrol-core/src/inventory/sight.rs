@@ -46,6 +46,8 @@ pub struct Sight {
     steady_since: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
     nameless: usize,
+    /// When it was lost, until the next complete list.
+    lost_at: Option<Time>,
     /// Objects could not be decoded when the list under way began.
     had_blind_objects: bool,
 }
@@ -62,6 +64,7 @@ impl Sight {
             steady_since: None,
             blind: BTreeMap::new(),
             nameless: 0,
+            lost_at: None,
             had_blind_objects: false,
         }
     }
@@ -164,6 +167,7 @@ impl Sight {
 
     pub(super) fn listed(&mut self) {
         self.listed_once = true;
+        self.lost_at = None;
         self.relisting = false;
         self.blindness = None;
         self.refused = None;
@@ -224,9 +228,28 @@ impl Sight {
         news
     }
 
+    /// Notes when sight was lost; that it stays lost, if for another reason, is no new loss.
+    pub fn note_loss(&mut self, at: Time) {
+        self.lost_at.get_or_insert(at);
+    }
+
+    /// When sight was lost, if that was noted.
+    #[must_use]
+    pub fn lost_at(&self) -> Option<Time> {
+        self.lost_at
+    }
+
+    /// Whether an access review has said that the kind may not be read: then it is refused
+    /// for good, until someone grants the right.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// The kind is not installed. Returns whether that is news.
     pub fn not_installed(&mut self) -> bool {
         let news = !self.absent;
+        self.lost_at = None;
         self.absent = true;
         self.relisting = false;
         self.blindness = None;

@@ -195,7 +195,37 @@ fn nothing_is_overdue_before_there_was_a_chance_to_do_it() {
 fn a_watch_that_is_lost_ends_no_patrol_as_complete() {
     let mut w = World::patrolled();
     w.event(Event::Lost(Kind::Pod, Blindness::Failing("timeout".into())));
-    w.run_for(Span::minutes(16));
+    w.run_for(Span::minutes(18));
     assert!(!w.policy_status("p").last_patrol.unwrap().complete);
     assert_eq!(w.says("p", "Covered"), "False(WatchFailing)");
+}
+
+#[test]
+fn a_patrol_waits_for_a_watch_that_is_cut_off_for_moments() {
+    let mut w = World::patrolled();
+    w.run_for(Span::minutes(14));
+    let before = w.policy_status("p").last_patrol.unwrap().started_at;
+    let cut = || Event::Lost(Kind::Pod, Blindness::Failing("timeout".into()));
+    w.event(cut());
+    w.run_for(Span::minutes(2));
+    let waiting = w.policy_status("p").last_patrol.unwrap();
+    assert_eq!(waiting.started_at, before, "it is not over");
+    w.list(Kind::Pod);
+    w.run_for(Span::seconds(5));
+    let last = w.policy_status("p").last_patrol.unwrap();
+    assert!(last.complete && last.started_at > before);
+    assert!(w.engine.snapshot().overdue_policies.is_empty());
+}
+
+#[test]
+fn a_refusal_is_confirmed_by_a_review_at_once() {
+    let mut w = World::patrolled();
+    w.denied.insert(Kind::Pod);
+    w.event(Event::Lost(Kind::Pod, Blindness::Denied("watch".into())));
+    w.settle();
+    assert!(w.engine.inventory().sight(Kind::Pod).is_refused());
+    // A refusal that the review does not confirm was a slip of the server's.
+    w.event(Event::Lost(Kind::Node, Blindness::Denied("watch".into())));
+    w.settle();
+    assert!(!w.engine.inventory().sight(Kind::Node).is_refused());
 }
