@@ -68,6 +68,10 @@ impl Check for AgentVersionMismatch {
         &META
     }
 
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_sets::check_parameter(name, values)
+    }
+
     fn reads(&self, rule: &Rule) -> Cow<'static, [Kind]> {
         Cow::Borrowed(match rule.spec {
             RuleSpec::NodeAgent(_) => &[Kind::Node, Kind::Pod],

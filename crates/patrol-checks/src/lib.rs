@@ -29,6 +29,8 @@ mod node_agent_missing;
 mod node_agent_not_ready;
 #[cfg(test)]
 mod node_agent_rows;
+#[cfg(test)]
+mod parameter_rows;
 mod patrol_overdue;
 mod pod_security_labels;
 mod pod_sets;

@@ -15,7 +15,8 @@ use patrol_core::rule::Rule;
 use patrol_core::sym::Sym;
 
 use crate::pod_security_labels::{
-    CLUSTER_DEFAULT, Level, PRIVILEGED_ALLOWED, PolicyVersion, due, exemption, label, parameter,
+    self, CLUSTER_DEFAULT, Level, MIN_VERSION, PRIVILEGED_ALLOWED, PolicyVersion, due, exemption,
+    label, parameter,
 };
 
 /// The check.
@@ -25,11 +26,6 @@ const LEVEL: (&str, &str) = (
     "level",
     "Weakest level that namespaces may enforce: privileged, baseline or restricted. Default baseline.",
 );
-const MIN_VERSION: (&str, &str) = (
-    "minVersion",
-    "Oldest version that `enforce-version` may be pinned to, such as v1.29. Default any.",
-);
-
 static META: CheckMeta = CheckMeta {
     id: "namespace-psa-below-required",
     title: "PSA level weaker than the baseline",
@@ -57,6 +53,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for NamespacePsaBelowRequired {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_security_labels::check_parameter(name, values)
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

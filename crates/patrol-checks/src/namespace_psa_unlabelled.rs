@@ -13,7 +13,7 @@ use patrol_core::rule::Rule;
 use patrol_core::sym::Sym;
 
 use crate::pod_security_labels::{
-    CLUSTER_DEFAULT, PRIVILEGED_ALLOWED, due, exemption, label, parameter,
+    self, CLUSTER_DEFAULT, PRIVILEGED_ALLOWED, due, exemption, label, parameter,
 };
 
 /// The check.
@@ -42,6 +42,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for NamespacePsaUnlabelled {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_security_labels::check_parameter(name, values)
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

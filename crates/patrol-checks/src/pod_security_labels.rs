@@ -15,6 +15,12 @@ pub(crate) const PRIVILEGED_ALLOWED: (&str, &str) = (
      Default kube-system, kube-public, kube-node-lease.",
 );
 
+/// Parameter: the oldest rules that a level may be pinned to.
+pub(crate) const MIN_VERSION: (&str, &str) = (
+    "minVersion",
+    "Oldest version that `enforce-version` may be pinned to, such as v1.29. Default any.",
+);
+
 /// Parameter: what the cluster enforces without a label.
 pub(crate) const CLUSTER_DEFAULT: (&str, &str) = (
     "psaClusterDefault",
@@ -77,6 +83,32 @@ impl PolicyVersion {
             .then(|| minor.parse().ok())
             .flatten()
             .map(Self::Minor)
+    }
+}
+
+/// What is wrong with the values of a parameter of these checks.
+pub(crate) fn check_parameter(name: &str, values: &[String]) -> Result<(), String> {
+    if name == PRIVILEGED_ALLOWED.0 {
+        return values
+            .iter()
+            .try_for_each(|text| Glob::compile(text).map(drop));
+    }
+    let [value] = values else {
+        return Err(format!("takes one value, not {}", values.len()));
+    };
+    if name == MIN_VERSION.0 {
+        return match PolicyVersion::parse(value) {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "{value:?} is no version: use latest or a minor such as v1.29"
+            )),
+        };
+    }
+    match Level::parse(value) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{value:?} is no level: use privileged, baseline or restricted"
+        )),
     }
 }
 

@@ -52,6 +52,23 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is wrong with the values of one of them.
+pub(crate) fn check_parameter(name: &str, values: &[String]) -> Result<(), String> {
+    let kinds = || Kind::WORKLOADS.into_iter().chain([Kind::Pod]);
+    let allowed: Vec<&str> = match name {
+        "os" => vec!["linux", "windows"],
+        _ => kinds().map(|kind| kind.info().kind).collect(),
+    };
+    let is_allowed = |value: &String| allowed.iter().any(|a| value.eq_ignore_ascii_case(a));
+    match values.iter().find(|value| !is_allowed(value)) {
+        None => Ok(()),
+        Some(value) => Err(format!(
+            "{value:?} is not known here: use {}",
+            allowed.join(", ")
+        )),
+    }
+}
+
 /// Injection takes longer on virtual nodes, where it waits for the scheduler.
 const VIRTUAL_INJECTION: Span = Span::minutes(5);
 

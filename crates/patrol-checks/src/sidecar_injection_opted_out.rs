@@ -17,7 +17,9 @@ use patrol_core::sym::Sym;
 
 use crate::injector::{injectors_of, selects, switch, uninjectable, webhooks_of};
 use crate::markers::{Marker, Place, Switch};
-use crate::pod_sets::{ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, required, required_in};
+use crate::pod_sets::{
+    self, ByShape, Case, PARAMETERS, READS_WITH_INJECTORS, required, required_in,
+};
 use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::{name_of, pod_path, token};
@@ -49,6 +51,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarInjectionOptedOut {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_sets::check_parameter(name, values)
     }
 
     fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {

@@ -15,7 +15,7 @@ use patrol_core::sym::Sym;
 
 use crate::injector::{is_added_at_admission, is_marked_injected, uninjectable};
 use crate::markers::VAULT_INIT_ONLY;
-use crate::pod_sets::{ByShape, Case, PARAMETERS, READS, injection_due, required};
+use crate::pod_sets::{self, ByShape, Case, PARAMETERS, READS, injection_due, required};
 use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
@@ -50,6 +50,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarMissing {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_sets::check_parameter(name, values)
     }
 
     fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {

@@ -13,7 +13,7 @@ use patrol_core::rule::{Rule, RuleSpec};
 use patrol_core::sym::Sym;
 
 use crate::injector::uninjectable;
-use crate::pod_sets::{PARAMETERS, READS, required};
+use crate::pod_sets::{self, PARAMETERS, READS, required};
 use crate::stand_in::{self, StandIn, stand_in};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::name_of;
@@ -44,6 +44,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarNotInjectable {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_sets::check_parameter(name, values)
     }
 
     fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {

@@ -14,7 +14,7 @@ use patrol_core::inventory::Pod;
 use patrol_core::rule::{Rule, RuleSpec, SidecarRule, is_up};
 use patrol_core::sym::Sym;
 
-use crate::pod_sets::{ByShape, Host, PARAMETERS, READS, host, required};
+use crate::pod_sets::{self, ByShape, Host, PARAMETERS, READS, host, required};
 use crate::tally::{Seen, Tally, exempt};
 use crate::words::{kebab, name_of};
 
@@ -46,6 +46,10 @@ static META: CheckMeta = CheckMeta {
 impl Check for SidecarNotReady {
     fn meta(&self) -> &'static CheckMeta {
         &META
+    }
+
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        pod_sets::check_parameter(name, values)
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

@@ -44,6 +44,16 @@ pub trait Check: Send + Sync {
         self.reads(rule)
     }
 
+    /// What is wrong with the values of one of its parameters, if something is: the end of a
+    /// sentence that names the field. A policy with such values judges nothing.
+    ///
+    /// # Errors
+    /// What is wrong, and what to give instead.
+    fn check_parameter(&self, name: &str, values: &[String]) -> Result<(), String> {
+        let _ = (name, values);
+        Ok(())
+    }
+
     /// What the rule's judgements see in a pod that is no part of the judged unit, such as
     /// the node agent that stands in for a sidecar: where it is seen from, and as what.
     /// Whoever sees it is judged again when that changes. A pod's own root, its node and

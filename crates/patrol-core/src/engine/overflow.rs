@@ -291,7 +291,9 @@ impl Patrol {
             return Assessment::CheckDisabled;
         };
         let rules = self.rulebook.rules_of(&finding.policy).iter();
-        let rules: Vec<_> = rules.filter(|rule| rule.check == bucket.1.as_str()).collect();
+        let rules: Vec<_> = rules
+            .filter(|rule| rule.check == bucket.1.as_str())
+            .collect();
         let blind = |rule: &&Rule| inspector.blindness(check, rule, None);
         if let Some((kind, why)) = rules.iter().find_map(blind) {
             return Assessment::Unknown(format!("{kind}: {}", why.reason()));

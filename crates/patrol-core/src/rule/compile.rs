@@ -568,16 +568,36 @@ impl Compiler<'_> {
     }
 
     fn check_parameters(&mut self, field: &str, o: &Override, matched: &[&'static str]) {
-        for name in o.parameters.keys() {
-            let known = matched
-                .iter()
-                .filter_map(|id| self.catalogue.find(id))
-                .any(|c| c.meta().parameters.iter().any(|(p, _)| p == name));
-            if !known && !matched.is_empty() {
-                self.problem(
-                    format!("{field}.parameters.{name}"),
-                    format!("{:?} takes no parameter of this name", o.check),
-                );
+        let checks: Vec<&dyn Check> = matched
+            .iter()
+            .filter_map(|id| self.catalogue.find(id))
+            .map(|check| check as &dyn Check)
+            .collect();
+        let known: BTreeSet<&str> = checks
+            .iter()
+            .flat_map(|check| check.meta().parameters)
+            .map(|(name, _)| *name)
+            .collect();
+        for (name, values) in &o.parameters {
+            let field = format!("{field}.parameters.{name}");
+            if !known.contains(name.as_str()) {
+                if checks.is_empty() {
+                    continue; // said of the glob already
+                }
+                let known: Vec<&str> = known.iter().copied().collect();
+                let advice = match known.as_slice() {
+                    [] => "remove it".to_owned(),
+                    _ => format!("use one of {}", known.join(", ")),
+                };
+                let message = format!("{:?} takes no parameter of this name: {advice}", o.check);
+                self.problem(field, message);
+                continue;
+            }
+            let takes = |check: &&&dyn Check| check.meta().parameters.iter().any(|p| p.0 == name);
+            for check in checks.iter().filter(takes) {
+                if let Err(message) = check.check_parameter(name, values) {
+                    self.problem(field.clone(), message);
+                }
             }
         }
     }
