@@ -1,15 +1,17 @@
 //! `namespace-unpatrolled`.
-//! What: a namespace that no enabled policy selects.
+//! What: a namespace that no enabled policy selects, or that lacks a required baseline.
 //! Why: nothing is ever found where nobody looks.
 //! Layer L6. Party: the customer, who leads the patrol.
 //! Remedy: widen a policy's scope.
+
+use std::collections::BTreeSet;
 
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
     Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View, cluster_subject,
 };
 use patrol_core::kind::Kind;
-use patrol_core::rule::Rule;
+use patrol_core::rule::{PolicyRules, Rule, Rulebook};
 use patrol_core::sym::Sym;
 
 /// The check.
@@ -20,7 +22,9 @@ static META: CheckMeta = CheckMeta {
     title: "Namespace selected by no policy",
     what: "Every namespace older than 10 minutes, the system's own included, must be in the scope of a PatrolPolicy \
            that is not suspended; a policy in mode Observe counts. Always on, once there is a policy. A namespace \
-           that only suspended policies select has reason `suspended-only`. Namespaces that are being deleted are not \
+           that only suspended policies select has reason `suspended-only`. Where some policy names \
+           `requiredBaselines`, a namespace whose policies together leave one of them out has reason \
+           `baseline-missing`. Namespaces that are being deleted are not \
            judged.",
     why: "A green board says nothing about a namespace that nobody inspects.",
     remediation: "Widen spec.scope.namespaces of a PatrolPolicy so that it selects the namespace.",
@@ -55,10 +59,12 @@ impl Check for NamespaceUnpatrolled {
             );
         }
         let rulebook = view.rulebook;
-        let covering = rulebook
+        let covering: Vec<&PolicyRules> = rulebook
             .enabled()
-            .find(|policy| policy.scope.covers_namespace(name, Some(namespace)));
-        if let Some(policy) = covering {
+            .filter(|policy| policy.scope.covers_namespace(name, Some(namespace)))
+            .collect();
+        let missing = missing_baselines(rulebook, &covering);
+        if let (Some(policy), true) = (covering.first(), missing.is_empty()) {
             return out.push(
                 judged(Verdict::Pass).message(format!("the policy {} selects it", policy.name)),
             );
@@ -74,6 +80,9 @@ impl Check for NamespaceUnpatrolled {
                     .reason("grace")
                     .recheck(due),
             );
+        }
+        if !covering.is_empty() {
+            return out.push(lacks_baselines(judged(Verdict::Fail), &missing));
         }
         let suspended = rulebook
             .policies
@@ -97,4 +106,32 @@ impl Check for NamespaceUnpatrolled {
                 .message("no policy selects the namespace: nothing in it is inspected"),
         });
     }
+}
+
+/// Baselines that some enabled policy requires of every namespace and that none of these
+/// policies brings.
+fn missing_baselines<'a>(rulebook: &'a Rulebook, covering: &[&PolicyRules]) -> Vec<&'a Sym> {
+    let required: BTreeSet<&Sym> = rulebook
+        .enabled()
+        .flat_map(|policy| &policy.required_baselines)
+        .collect();
+    let brings = |name: &Sym| covering.iter().any(|p| p.baselines.contains(name));
+    required.into_iter().filter(|name| !brings(name)).collect()
+}
+
+fn lacks_baselines(judgement: Judgement, missing: &[&Sym]) -> Judgement {
+    let names: Vec<&str> = missing.iter().map(|name| name.as_str()).collect();
+    let names = names.join(", ");
+    let word = match missing {
+        [_] => "baseline",
+        _ => "baselines",
+    };
+    let mut judgement = judgement.reason("baseline-missing").message(format!(
+        "no policy that selects the namespace brings the required {word} {names}"
+    ));
+    judgement.remediation = format!(
+        "Add {names} to spec.baselines of a PatrolPolicy that selects the namespace, or widen the scope of one that \
+         has it."
+    );
+    judgement
 }

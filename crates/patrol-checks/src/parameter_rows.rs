@@ -113,6 +113,17 @@ fn values_that_no_check_can_read_are_refused_by_field() {
 }
 
 #[test]
+fn a_required_baseline_must_be_one() {
+    let policy = json!({"metadata": {"name": "p"}, "spec": {"requiredBaselines": ["agents"]}});
+    let policy: PatrolPolicy = serde_json::from_value(policy).unwrap();
+    let said = compile(&policy, &CATALOGUE, now()).unwrap_err();
+    assert_eq!(
+        said[0].to_string(),
+        "spec.requiredBaselines[0]: \"agents\" is no baseline: use one of agent-coverage, namespace-coverage"
+    );
+}
+
+#[test]
 fn every_parameter_of_the_catalogue_refuses_something() {
     for check in CATALOGUE.checks {
         for (name, _) in check.meta().parameters {

@@ -111,6 +111,8 @@ pub struct PolicyRules {
     pub profile: Profile,
     /// Baselines it names.
     pub baselines: Vec<Sym>,
+    /// Baselines that every namespace must get from some policy.
+    pub required_baselines: Vec<Sym>,
     /// Where it applies.
     pub scope: Arc<ScopeRule>,
     /// Its rules, in order of check id and requirement.

@@ -189,6 +189,11 @@ pub struct PatrolPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::schema::object_names")]
     pub baselines: Vec<String>,
+    /// Names of baselines that every namespace of the cluster must get from some policy that selects it, this one or
+    /// another; a namespace that gets fewer is reported by `namespace-unpatrolled`. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::object_names")]
+    pub required_baselines: Vec<String>,
     /// Changes to checks that come from baselines; a later entry wins over an earlier one. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]

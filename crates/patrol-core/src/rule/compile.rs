@@ -131,6 +131,7 @@ pub fn compile(
             observe: spec.mode == Mode::Observe,
             profile: spec.profile,
             baselines: spec.baselines.iter().map(Sym::from).collect(),
+            required_baselines: spec.required_baselines.iter().map(Sym::from).collect(),
             scope,
             rules,
             disabled,
@@ -251,16 +252,12 @@ impl Compiler<'_> {
     ) -> Vec<Rule> {
         let mut ids = BTreeSet::new();
         for (i, name) in spec.baselines.iter().enumerate() {
-            match self.catalogue.baselines.iter().find(|b| b.name == name) {
-                Some(baseline) => ids.extend(baseline.checks.iter().copied()),
-                None => {
-                    let known: Vec<_> = self.catalogue.baselines.iter().map(|b| b.name).collect();
-                    self.problem(
-                        format!("spec.baselines[{i}]"),
-                        format!("{name:?} is no baseline: use one of {}", known.join(", ")),
-                    );
-                }
+            if let Some(baseline) = self.baseline(&format!("spec.baselines[{i}]"), name) {
+                ids.extend(baseline.checks.iter().copied());
             }
+        }
+        for (i, name) in spec.required_baselines.iter().enumerate() {
+            self.baseline(&format!("spec.requiredBaselines[{i}]"), name);
         }
         ids.into_iter()
             // Checks that need a block come with the block; the always-on ones anyway.
@@ -269,6 +266,17 @@ impl Compiler<'_> {
             .filter(|check| check.meta().block.is_none() && !is_block_check(check.meta().id))
             .map(|check| plain(policy, check.meta(), scope, &spec.graces))
             .collect()
+    }
+
+    fn baseline(&mut self, field: &str, name: &str) -> Option<&'static Baseline> {
+        let baselines = self.catalogue.baselines;
+        let found = baselines.iter().find(|b| b.name == name);
+        if found.is_none() {
+            let known: Vec<_> = baselines.iter().map(|b| b.name).collect();
+            let message = format!("{name:?} is no baseline: use one of {}", known.join(", "));
+            self.problem(field, message);
+        }
+        found
     }
 
     fn block_rules(
