@@ -12,7 +12,7 @@ use patrol_core::rule::{Alternative, ComponentRule, Rule};
 
 use crate::component_workload::workloads;
 use crate::hidden::may_be_hidden;
-use crate::words::kebab;
+use crate::words::{kebab, number};
 
 /// An object that is the component, in one of its forms.
 pub(crate) struct Candidate {
@@ -239,7 +239,10 @@ fn crd(view: &View<'_>, name: &str, version: Option<&str>, min_instances: u32) -
             Some(Instances::AtLeast(count)) => {
                 return missing(
                     "too-few-instances",
-                    format!("{count} of at least {min_instances} objects of {name} exist"),
+                    format!(
+                        "{} of {name}, and at least {min_instances} must exist",
+                        number((*count).into(), "object exists", "objects exist")
+                    ),
                 );
             }
             Some(Instances::Unknown(_)) | None => return Found::Unclear("instances-unknown"),

@@ -20,7 +20,7 @@ use patrol_core::sym::Sym;
 use crate::component::{Found, find, kinds};
 use crate::hidden::may_be_hidden;
 use crate::node_agent::{self, controllers, needing, node_due};
-use crate::words::name_of;
+use crate::words::{name_of, number};
 
 /// The check.
 pub struct ComponentMissing;
@@ -164,8 +164,8 @@ fn judge_agent(view: &View<'_>, rule: &Rule, agent: &Arc<NodeAgentRule>) -> Judg
     let mut judgement = judged(Verdict::Fail)
         .reason("not-installed")
         .message(format!(
-            "the node agent {required} is not installed: neither a pod nor a DaemonSet of it exists, and {} nodes need it",
-            affected.count
+            "the node agent {required} is not installed: neither a pod nor a DaemonSet of it exists, and {} it",
+            number(affected.count.into(), "node needs", "nodes need")
         ))
         .recheck(due);
     judgement.affected = affected;

@@ -11,6 +11,7 @@ use patrol_core::rule::{Rule, Version, WorkloadTarget};
 
 use crate::component::{Candidate, Found, State};
 use crate::hidden::may_be_hidden;
+use crate::words::number;
 
 /// Looks a workload up.
 pub(crate) fn workloads(view: &View<'_>, rule: &Rule, target: &WorkloadTarget) -> Found {
@@ -126,8 +127,9 @@ fn availability(
     State::Down(
         reason.to_owned(),
         format!(
-            "{} of {} required pods are available",
-            workload.available, target.min_available
+            "{} available, and it must have {}",
+            number(workload.available.into(), "pod of it is", "pods of it are"),
+            target.min_available
         ),
     )
 }

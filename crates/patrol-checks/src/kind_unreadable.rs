@@ -98,7 +98,7 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
         uid: None,
     };
     let judged = |verdict| Judgement::new(subject, verdict);
-    let disabled = format!("checks that are not judged for it: {}", checks.join(", "));
+    let disabled = format!("not judged without it: {}", checks.join(", "));
     let sight = view.inventory.sight(kind);
     match sight.blindness() {
         Some(Blindness::Failing(_) | Blindness::Denied(_))

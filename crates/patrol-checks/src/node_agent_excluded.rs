@@ -115,9 +115,13 @@ fn judge_reason(
         let mut failed = Judgement::new(subject, Verdict::Fail)
             .reason(reason)
             .message(format!(
-                "{} of {} nodes that need the agent {required} are excluded by {}",
-                affected.count,
-                affected.total,
+                "{} excluded by {}",
+                match (affected.count, affected.total) {
+                    (1, 1) => format!("the only node that needs the agent {required} is"),
+                    (1, total) => format!("1 of {total} nodes that need the agent {required} is"),
+                    (n, total) =>
+                        format!("{n} of {total} nodes that need the agent {required} are"),
+                },
                 cause(reason)
             ));
         failed.remediation = remedy(reason).to_owned();

@@ -88,9 +88,9 @@ impl Check for SidecarNotInjectable {
             view,
             root,
             |t| {
-                let who = t.who(root, "can get", "can get");
+                let who = t.who(root, "lacks", "lack");
                 let cause = explanation(t.reasons.first().map_or("", Sym::as_str));
-                format!("{who} the sidecar {name} from no injector: {cause}")
+                format!("{who} the sidecar {name}, and no injector can add it: {cause}")
             },
             |t| match t.notes.first() {
                 Some((_, note)) => note.clone(),
@@ -111,11 +111,11 @@ fn field(why: &str) -> Option<&'static str> {
 
 fn explanation(why: &str) -> &'static str {
     match why {
-        "host-network" => "it uses the host's network, which injectors skip",
-        "mirror-pod" => "it is a static pod, which no webhook ever sees",
-        "windows" => "it is a Windows pod",
+        "host-network" => "injectors skip pods on the host's network",
+        "mirror-pod" => "no webhook ever sees a static pod",
+        "windows" => "injectors skip Windows pods",
         "ignored-namespace" => "the injector ignores its namespace",
-        "no-token" => "it has no service account token, which the injector needs",
-        _ => "no webhook is asked about it",
+        "no-token" => "the injector needs a service account token, and there is none",
+        _ => "no webhook is asked",
     }
 }

@@ -94,12 +94,12 @@ impl Check for VirtualNodePodUncovered {
             view,
             root,
             |t| {
-                let who = t.who(root, "runs", "run");
+                let who = t.who(root, "runs on a virtual node", "run on virtual nodes");
                 let because = match substitute {
-                    Some((name, _)) => format!("and lack its substitute, the sidecar {name}"),
-                    None => "and no sidecar is named as its substitute".to_owned(),
+                    Some((name, _)) => format!("its substitute, the sidecar {name}, is missing"),
+                    None => "no sidecar is named as its substitute".to_owned(),
                 };
-                format!("{who} on virtual nodes, where the agent {required} cannot run, {because}")
+                format!("{who}, where the agent {required} cannot run, and {because}")
             },
             |_| {
                 format!(

@@ -14,6 +14,11 @@ pub(crate) const fn pod_path(kind: Kind) -> &'static str {
     }
 }
 
+/// `1 node needs`, `3 nodes need`.
+pub(crate) fn number(count: i64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// A key as a JSON pointer token (RFC 6901).
 pub(crate) fn token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
@@ -62,6 +67,13 @@ mod tests {
         ] {
             assert_eq!(kebab(word), *reason, "{word}");
         }
+    }
+
+    #[test]
+    fn numbers_agree_with_their_words() {
+        assert_eq!(number(1, "node needs", "nodes need"), "1 node needs");
+        assert_eq!(number(0, "node needs", "nodes need"), "0 nodes need");
+        assert_eq!(number(2, "node needs", "nodes need"), "2 nodes need");
     }
 
     #[test]
