@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use patrol_api::words::Severity;
+use patrol_core::facts::ObjectKey;
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::sym::Sym;
@@ -52,6 +53,41 @@ fn a_suspended_policy_covers_nothing_and_an_observing_one_does() {
     };
     assert_eq!(with(json!({"suspend": true})), "Fail suspended-only");
     assert_eq!(with(json!({"mode": "Observe"})), "Pass");
+}
+
+#[test]
+fn a_required_baseline_must_come_from_some_policy_that_selects_the_namespace() {
+    let demanding = |baselines: Value| {
+        json!({"scope": {"namespaces": {"include": ["shop", "bank"]}}, "baselines": baselines,
+            "requiredBaselines": ["agent-coverage", "namespace-coverage"]})
+    };
+    let world = World::new(demanding(json!(["agent-coverage"])))
+        .with_all([namespace("shop"), namespace("bank"), namespace("free")])
+        .with_policy(
+            "second",
+            json!({"baselines": ["namespace-coverage"],
+            "scope": {"namespaces": {"include": ["shop"]}}}),
+        )
+        .with_policy(
+            "third",
+            json!({"suspend": true, "baselines": ["namespace-coverage"]}),
+        );
+    assert_eq!(
+        said(&world, UNPATROLLED, "shop"),
+        "Pass",
+        "from two policies"
+    );
+    assert_eq!(said(&world, UNPATROLLED, "bank"), "Fail baseline-missing");
+    let seen = world.verdict(UNPATROLLED, "Namespace/bank");
+    assert_eq!(
+        seen.judgement.message,
+        "no policy that selects the namespace brings the required baseline namespace-coverage"
+    );
+    // A namespace that nobody selects is told so, and not what it lacks.
+    assert_eq!(said(&world, UNPATROLLED, "free"), "Fail suspended-only");
+    let young =
+        world.with(namespace("bank").patch(json!({"metadata": {"creationTimestamp": ago("9m")}})));
+    assert_eq!(said(&young, UNPATROLLED, "bank"), "Unknown(grace)");
 }
 
 #[test]
@@ -483,6 +519,43 @@ fn objects_that_cannot_be_decoded_fail_with_their_names() {
         "{}",
         seen.judgement.message
     );
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_one_blind_spot_and_not_one_for_each_kind() {
+    const FILE: &str = "shop/web.yaml:3: is no YAML";
+    let fine = with_agents().files();
+    assert_eq!(resource(&fine, "inputs").0, "Pass");
+    let key = ObjectKey::new("shop", "web");
+    let missing = format!("may be hidden in what cannot be read: {FILE}");
+    let broken = Kind::ALL
+        .into_iter()
+        .filter(|kind| !kind.is_ours())
+        .fold(fine.clone(), |world, kind| world.hidden(kind, None, FILE))
+        .hidden(Kind::Pod, Some(key), &missing);
+    let failing = |world: &World| {
+        let all = world.judge(UNREADABLE);
+        let failing = all.into_iter().filter(|r| r.said() == "Fail");
+        failing
+            .map(|r| r.judgement.subject.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(failing(&broken), ["inputs"]);
+    let seen = broken.verdict(UNREADABLE, "Resource/inputs");
+    assert_eq!(seen.judgement.affected.sample, [FILE]);
+    assert!(seen.judgement.message.starts_with("1 input cannot be read"));
+    assert!(seen.judgement.message.contains(FILE));
+    assert_eq!(resource(&broken, "pods").0, "NotApplicable(Folded)");
+    // An object that is itself at fault has its own blind spot, beside that of the input.
+    let own = broken.hidden(
+        Kind::Node,
+        Some(ObjectKey::new("", "n1")),
+        "spec.unschedulable: is no boolean",
+    );
+    assert_eq!(failing(&own), ["inputs", "nodes"]);
+    // In a cluster whatever has no name is an object.
+    let cluster = with_agents().hidden(Kind::Pod, None, "no metadata.name");
+    assert_eq!(failing(&cluster), ["pods"]);
 }
 
 // ------------------------------------------------ patrol-overdue

@@ -10,7 +10,7 @@ use patrol_api::ticket::Subject;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Affected, Check, CheckMeta, Judgement, Origin, PartyBy, Unit, UnitKind, Verdict, View,
+    Affected, Check, CheckMeta, Exempt, Judgement, Origin, PartyBy, Unit, UnitKind, Verdict, View,
 };
 use patrol_core::inventory::{Blindness, Sight};
 use patrol_core::kind::Kind;
@@ -18,6 +18,7 @@ use patrol_core::rule::Rule;
 use patrol_core::sym::Sym;
 
 use crate::CATALOGUE;
+use crate::words::number;
 
 /// The check.
 pub struct KindUnreadable;
@@ -35,7 +36,8 @@ static META: CheckMeta = CheckMeta {
     what: "Each kind that a check of an enabled policy reads: refused by the API server (`access-denied`; at once when \
            an access review confirms it), its watch or API group failing for longer than 2 minutes, or than one \
            period of a policy that patrols more often (`watch-failing`), its first list not complete 10 minutes after the start \
-           (`unsynced`), or with objects that cannot be decoded (`undecodable`). One ticket for each resource, with \
+           (`unsynced`), or with objects that cannot be decoded (`undecodable`). Files that cannot be read are told of once, as \
+           `inputs`, whatever they may hold. One ticket for each resource, with \
            the checks that are not judged for it. A kind that is not installed is seen: there are none of it. Always \
            on, once there is a policy.",
     why: "Unknown is not absent: what cannot be looked at is neither right nor wrong, and nobody must take silence for \
@@ -61,9 +63,14 @@ impl Check for KindUnreadable {
         if *unit != Unit::Cluster {
             return;
         }
-        for (kind, checks) in needed(view) {
+        let needed = needed(view);
+        let inputs = unreadable_inputs(view, needed.keys().copied());
+        if view.origin == Origin::Files {
+            out.push(judge_inputs(&inputs));
+        }
+        for (kind, checks) in needed {
             let checks: Vec<&str> = checks.into_iter().collect();
-            out.push(judge_kind(view, kind, &checks));
+            out.push(judge_kind(view, kind, &checks, &inputs));
         }
     }
 }
@@ -83,7 +90,7 @@ fn needed(view: &View<'_>) -> BTreeMap<Kind, BTreeSet<&'static str>> {
     needed
 }
 
-fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
+fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str], inputs: &BTreeSet<&str>) -> Judgement {
     let info = kind.info();
     let resource = if info.group.is_empty() {
         info.resource.to_owned()
@@ -139,19 +146,12 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str]) -> Judgement {
                 .message(format!("the first list of {resource} is not complete yet"))
                 .recheck(due),
         },
-        None if sight.blind_count() > 0 => {
-            let mut judgement = undecodable(judged, kind, sight, &resource);
-            if view.origin == Origin::Files {
-                judgement.message = format!(
-                    "{} files or objects that may hold {resource} cannot be read: what they are part of counts as Unknown",
-                    sight.blind_count()
-                );
-                judgement.remediation =
-                    "Mend what is said to be not inspected: each file is named with its reason when it is read."
-                        .to_owned();
-            }
-            judgement
+        None if is_told_with_inputs(sight, inputs) => {
+            judged(Verdict::NotApplicable(Exempt::Folded)).message(format!(
+                "{resource} may be hidden in an input that cannot be read"
+            ))
         }
+        None if sight.blind_count() > 0 => undecodable(judged, kind, sight, &resource),
         None if sight.is_absent() => {
             judged(Verdict::Pass).message(format!("{resource} is not installed: there are none"))
         }
@@ -169,6 +169,59 @@ fn outage_ends(view: &View<'_>, sight: &Sight) -> Option<Time> {
         .min();
     let grace = shortest.map_or(OUTAGE, |period| period.min(OUTAGE));
     Some(since.plus(grace)).filter(|due| *due > view.now)
+}
+
+/// Inputs that cannot be read and may hold objects of these kinds. In a cluster there is no
+/// such thing: whatever has no name there is an object.
+fn unreadable_inputs<'a>(view: &View<'a>, kinds: impl Iterator<Item = Kind>) -> BTreeSet<&'a str> {
+    let inventory = view.inventory;
+    kinds
+        .filter(|_| view.origin == Origin::Files)
+        .flat_map(|kind| inventory.sight(kind).nameless())
+        .map(String::as_str)
+        .collect()
+}
+
+/// One blind spot, whatever it may hide: each input with its reason.
+fn judge_inputs(inputs: &BTreeSet<&str>) -> Judgement {
+    let subject = Subject {
+        group: String::new(),
+        kind: "Resource".to_owned(),
+        namespace: None,
+        name: "inputs".to_owned(),
+        uid: None,
+    };
+    if inputs.is_empty() {
+        return Judgement::new(subject, Verdict::Pass).message("every input is readable");
+    }
+    let count = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
+    let mut judgement = Judgement::new(subject, Verdict::Fail).reason("undecodable");
+    judgement.message = format!(
+        "{} be read, so nothing counts as gone and what may be hidden there is Unknown: {}",
+        number(count.into(), "input cannot", "inputs cannot"),
+        inputs.first().copied().unwrap_or_default()
+    );
+    judgement.affected = Affected {
+        count,
+        total: count,
+        sample: inputs
+            .iter()
+            .map(|input| (*input).to_owned())
+            .take(Affected::SAMPLE)
+            .collect(),
+    };
+    judgement.remediation =
+        "Correct the files that are named, or take them out of the input.".to_owned();
+    judgement
+}
+
+/// Whether all that cannot be read of a kind may be hidden in inputs, which are told of by
+/// themselves.
+fn is_told_with_inputs(sight: &Sight, inputs: &BTreeSet<&str>) -> bool {
+    let by_input = |reason: &str| inputs.iter().any(|input| reason.ends_with(input));
+    sight.blind_count() > 0
+        && !inputs.is_empty()
+        && sight.blind_objects().all(|(_, reason)| by_input(reason))
 }
 
 fn start_up_ends(view: &View<'_>) -> Option<Time> {

@@ -39,6 +39,7 @@ pub(crate) struct World {
     blind: Vec<(Kind, Blindness)>,
     lost_at: Vec<(Kind, Time)>,
     refused: Vec<(Kind, Blindness)>,
+    hidden: Vec<(Kind, Option<ObjectKey>, String)>,
     absent: Vec<Kind>,
     unlisted: Vec<Kind>,
     deleted: Vec<(Kind, ObjectKey)>,
@@ -57,6 +58,7 @@ impl World {
             blind: vec![],
             lost_at: vec![],
             refused: vec![],
+            hidden: vec![],
             absent: vec![],
             unlisted: vec![],
             deleted: vec![],
@@ -104,6 +106,12 @@ impl World {
     /// A kind that an access review refuses.
     pub fn refused(mut self, kind: Kind) -> Self {
         self.refused.push((kind, Blindness::Denied("list".into())));
+        self
+    }
+
+    /// Something that may be hidden, with the reason.
+    pub fn hidden(mut self, kind: Kind, key: Option<ObjectKey>, reason: &str) -> Self {
+        self.hidden.push((kind, key, reason.to_owned()));
         self
     }
 
@@ -169,6 +177,9 @@ impl World {
         }
         for (kind, at) in &self.lost_at {
             inventory.sight_mut(*kind).note_loss(*at);
+        }
+        for (kind, key, reason) in &self.hidden {
+            inventory.blind_object(*kind, key.clone(), reason.clone());
         }
         for (kind, why) in &self.refused {
             inventory.sight_mut(*kind).refused(why.clone());

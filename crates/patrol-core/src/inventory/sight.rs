@@ -45,7 +45,8 @@ pub struct Sight {
     /// Since when it has spoken without a gap.
     steady_since: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
-    nameless: usize,
+    /// Why there may be objects whose names cannot be read.
+    nameless: Vec<String>,
     /// When it was lost, until the next complete list.
     lost_at: Option<Time>,
     /// Objects could not be decoded when the list under way began.
@@ -63,7 +64,7 @@ impl Sight {
             heard_at: None,
             steady_since: None,
             blind: BTreeMap::new(),
-            nameless: 0,
+            nameless: vec![],
             lost_at: None,
             had_blind_objects: false,
         }
@@ -87,7 +88,10 @@ impl Sight {
     /// the kind decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.blindness().is_none() && !self.relisting && self.blind.is_empty() && self.nameless == 0
+        self.blindness().is_none()
+            && !self.relisting
+            && self.blind.is_empty()
+            && self.nameless.is_empty()
     }
 
     /// Whether the last word from the watch is at most `seconds` old. A list under way is
@@ -135,7 +139,14 @@ impl Sight {
     /// Objects that cannot be decoded, those without a readable name included.
     #[must_use]
     pub fn blind_count(&self) -> usize {
-        self.blind.len() + self.nameless
+        self.blind.len() + self.nameless.len()
+    }
+
+    /// Why there may be objects whose names cannot be read, each reason once for each of
+    /// them. Among files, each is an input that cannot be read.
+    #[must_use]
+    pub fn nameless(&self) -> &[String] {
+        &self.nameless
     }
 
     /// Whether this object is one of them.
@@ -148,14 +159,14 @@ impl Sight {
     /// cannot be decoded.
     #[must_use]
     pub fn may_lack(&self, key: &ObjectKey) -> bool {
-        self.nameless > 0 || self.blind.contains_key(key)
+        !self.nameless.is_empty() || self.blind.contains_key(key)
     }
 
     pub(super) fn relisting(&mut self) {
         self.relisting = true;
         self.steady_since = None;
         self.had_blind_objects |= self.blind_count() > 0;
-        self.nameless = 0;
+        self.nameless.clear();
         self.blind.clear();
     }
 
@@ -205,7 +216,7 @@ impl Sight {
             Some(key) => {
                 self.blind.insert(key, reason);
             }
-            None => self.nameless += 1,
+            None => self.nameless.push(reason),
         }
     }
 
@@ -255,10 +266,10 @@ impl Sight {
         self.blindness = None;
         self.refused = None;
         self.blind.clear();
-        self.nameless = 0;
         // Nothing watches it: no silence to measure.
         self.heard_at = None;
         self.steady_since = None;
+        self.nameless.clear();
         news
     }
 }
