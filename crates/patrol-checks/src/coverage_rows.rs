@@ -537,7 +537,7 @@ fn an_input_that_cannot_be_read_is_one_blind_spot_and_not_one_for_each_kind() {
         let all = world.judge(UNREADABLE);
         let failing = all.into_iter().filter(|r| r.said() == "Fail");
         failing
-            .map(|r| r.judgement.subject.name)
+            .map(|r| r.judgement.subject.name.clone())
             .collect::<Vec<_>>()
     };
     assert_eq!(failing(&broken), ["inputs"]);

@@ -19,9 +19,8 @@ impl Patrol {
     /// Reminders of later do not count.
     #[must_use]
     pub fn is_done(&self, now: Now) -> bool {
-        let unsaid = |p: &PolicyState| {
-            p.object.status.as_ref() != Some(&p.status) && p.failures < TRIES
-        };
+        let unsaid =
+            |p: &PolicyState| p.object.status.as_ref() != Some(&p.status) && p.failures < TRIES;
         self.evaluation.dirty.is_empty()
             && !self.evaluation.status_dirty
             && !self.policies.values().any(unsaid)
