@@ -356,7 +356,9 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     if ours.first_opened_at.is_none() {
         return stored;
     }
-    let carried = ours.first_opened_at.min(stored.first_opened_at);
+    // What is written down stands; a clock that was set back makes no opening earlier.
+    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
+    let carried = written.or(ours.first_opened_at.min(stored.first_opened_at));
     let mut merged = if ticket.status.is_some() {
         stored
     } else {
