@@ -9,7 +9,7 @@ use patrol_core::effect::Effect;
 use patrol_core::event::{
     DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
 };
-use patrol_core::facts::ObjectKey;
+use patrol_core::facts::{Fact, ObjectKey};
 use patrol_core::inventory::{Blindness, Instances};
 use patrol_core::kind::Kind;
 use patrol_core::notice::NoticeTicket;
@@ -181,7 +181,7 @@ impl Sim {
                 invariants::on_delete(self, at);
                 self.world.delete_ticket(at)
             }
-            Effect::ReadTicket { key, .. } => self.read(pid, life, key),
+            Effect::ReadTicket { key, .. } => self.read(key),
             Effect::WritePolicyStatus { at, status, .. } => {
                 self.world.write_policy_status(at, status)
             }
@@ -259,14 +259,20 @@ impl Sim {
         }
     }
 
-    /// A fresh read: what there is comes as an observation, then the answer.
-    fn read(&mut self, pid: usize, life: u32, key: &ObjectKey) -> WriteResult {
-        let event = match self.world.get(Kind::Ticket, key) {
-            Some(value) => seen(Kind::Ticket, value),
-            None => Event::Gone(Kind::Ticket, key.clone()),
-        };
-        self.answer(pid, life, 1, event);
-        WriteResult::Done(Written::Nothing)
+    /// A fresh read: the answer brings what there is.
+    fn read(&self, key: &ObjectKey) -> WriteResult {
+        match self
+            .world
+            .get(Kind::Ticket, key)
+            .map(|v| seen(Kind::Ticket, v))
+        {
+            Some(Event::Seen(seen)) => match seen.fact {
+                Fact::Ticket(ticket) => WriteResult::Done(Written::Ticket(ticket)),
+                _ => WriteResult::Done(Written::Nothing),
+            },
+            Some(_) => WriteResult::Done(Written::Nothing),
+            None => WriteResult::NotFound,
+        }
     }
 
     fn answer(&mut self, pid: usize, life: u32, after: u64, event: Event) {

@@ -578,11 +578,37 @@ fn a_late_word_of_a_ticket_that_is_gone_costs_one_read() {
     assert_eq!(w.tickets().len(), 0);
     let before = w.writes.len();
     let seen = patrol_core::facts::decode_value(Kind::Ticket, &late).unwrap();
-    w.event(Event::Seen(Box::new(seen)));
+    // Words that come while the read is under way are as late as the first.
+    for _ in 0..3 {
+        w.event(Event::Seen(Box::new(seen.clone())));
+    }
     w.settle();
     let writes = w.writes_since(before);
     assert!(writes.len() <= 1, "{writes:?}");
     assert_eq!(w.engine.snapshot().tickets.len(), 0);
+}
+
+#[test]
+fn who_was_told_the_end_of_a_deleted_ticket_is_not_told_again_by_its_late_words() {
+    let mut w = World::patrolled();
+    w.pod("shop/web", bad());
+    w.run_for(Span::minutes(2));
+    let at = w.ticket_key("shop/web");
+    let late = w.server.get(Kind::Ticket, &at).cloned().unwrap();
+    // Its namespace took it along; the watch has not said so yet.
+    w.silent.insert(Kind::Ticket);
+    w.delete(Kind::Ticket, &at);
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::seconds(50));
+    let told = w.told("soc", "shop/web").len();
+    assert_eq!(told, 2, "that it fires and that it ended");
+    let seen = patrol_core::facts::decode_value(Kind::Ticket, &late).unwrap();
+    for _ in 0..3 {
+        w.event(Event::Seen(Box::new(seen.clone())));
+    }
+    w.event(Event::Gone(Kind::Ticket, at));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/web").len(), told);
 }
 
 #[test]

@@ -624,12 +624,18 @@ impl World {
 
     fn read_ticket(&mut self, id: WriteId, at: &ObjectKey) {
         self.writes.push((Mono(self.mono), format!("read {at}")));
-        match self.server.get(Kind::Ticket, at).cloned() {
-            Some(value) => self.seen(Kind::Ticket, &value),
-            None => self.events.push_back(Event::Gone(Kind::Ticket, at.clone())),
-        }
-        let done = WriteResult::Done(Written::Nothing);
-        self.events.push_back(Event::Written(id, done));
+        let result = match self.server.get(Kind::Ticket, at).cloned() {
+            Some(value) => match serde_json::from_value(value.clone()) {
+                Ok(ticket) => WriteResult::Done(Written::Ticket(ticket)),
+                // Said to be undecodable.
+                Err(_) => {
+                    self.seen(Kind::Ticket, &value);
+                    WriteResult::Done(Written::Nothing)
+                }
+            },
+            None => WriteResult::NotFound,
+        };
+        self.events.push_back(Event::Written(id, result));
     }
 
     fn deliver(&mut self, id: DeliveryId, receiver: String, notice: Notice) {

@@ -7,7 +7,7 @@ use patrol_api::ticket::Ticket;
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::engine::FINALIZER;
 use patrol_core::event::{Event, WriteId, WriteResult, Written};
-use patrol_core::facts::{ObjectKey, decode};
+use patrol_core::facts::{Fact, ObjectKey, Observed, decode};
 use patrol_core::kind::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -216,19 +216,17 @@ pub(super) async fn read_ticket(http: &Http, key: &ObjectKey) -> (Option<Event>,
     let target = path::object(Kind::Ticket, &key.namespace, &key.name);
     match http.get(target).await {
         Ok(reply) if reply.status == 200 => match decode(Kind::Ticket, &reply.body) {
-            Ok(seen) => (
-                Some(Event::Seen(Box::new(seen))),
-                WriteResult::Done(Written::Nothing),
-            ),
+            Ok(Observed {
+                fact: Fact::Ticket(ticket),
+                ..
+            }) => (None, WriteResult::Done(Written::Ticket(ticket))),
+            // No other fact is decoded from a ticket.
+            Ok(_) => (None, WriteResult::Failed),
             Err(error) => (
                 Some(Event::Undecodable(error)),
                 WriteResult::Done(Written::Nothing),
             ),
         },
-        Ok(reply) if reply.status == 404 && Status::of(&reply).is("NotFound") => (
-            Some(Event::Gone(Kind::Ticket, key.clone())),
-            WriteResult::Done(Written::Nothing),
-        ),
         other => (None, result(Kind::Ticket, other)),
     }
 }

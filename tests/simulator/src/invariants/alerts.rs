@@ -53,7 +53,14 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
     // A message may still be in a queue when its process forgets that it sent it.
     let asked = copies.iter().map(|t| t.asked).chain([new.asked]).min();
     if let (false, Some(asked)) = (copies.is_empty(), asked) {
+        // What is under way to a webhook that an edit takes away has no answer any more.
+        let answerless = new
+            .receiver_name
+            .strip_prefix("policy/")
+            .and_then(|policy| sim.book.edited.get(policy))
+            .is_some_and(|edited| *edited >= asked);
         let excuses = copies.iter().filter(|t| !t.known).count()
+            + usize::from(answerless)
             + copies.iter().filter(|t| t.repeated).count()
             + usize::from(new.repeated)
             + sim.book.upsets.iter().filter(|at| **at >= asked).count();

@@ -197,18 +197,11 @@ impl Tickets {
                 Event::Written(id, WriteResult::Done(Written::Nothing)),
             ];
         }
-        let (event, result) = match self.known.get(key) {
-            Some(known) => {
-                let ticket = known.ticket.clone();
-                let result = WriteResult::Done(Written::Ticket(ticket.clone()));
-                (seen(key, ticket), result)
-            }
-            None => (
-                Event::Gone(Kind::Ticket, key.clone()),
-                WriteResult::NotFound,
-            ),
+        let result = match self.known.get(key) {
+            Some(known) => WriteResult::Done(Written::Ticket(known.ticket.clone())),
+            None => WriteResult::NotFound,
         };
-        vec![event, Event::Written(id, result)]
+        vec![Event::Written(id, result)]
     }
 
     /// The ticket, if it is in the state that a write assumes.

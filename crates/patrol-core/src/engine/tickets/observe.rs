@@ -5,10 +5,8 @@ use patrol_api::time::Span;
 use patrol_api::words::{Phase, Severity, ToldState};
 
 use super::super::evaluate::Known;
-use super::super::{Keys, Patrol, WriteTarget};
-use super::{
-    TicketWrite, believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed,
-};
+use super::super::{Keys, Patrol};
+use super::{believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
@@ -28,14 +26,12 @@ impl Patrol {
         let leading = self.leading;
         let uid = ticket.metadata.uid.as_deref().unwrap_or("");
         if leading && self.tickets.buried.contains(uid, now.mono) {
-            // A late word of an object that is gone, or it is there after all: a read tells.
-            if !self.is_writing(&WriteTarget::Ticket(key.clone(), TicketWrite::Read)) {
-                let held = self.tickets.held.entry(key.clone()).or_default();
-                held.unread = true;
-                self.want_write(&key, Severity::Info, now);
-                return;
-            }
-            self.tickets.unbury(&ticket);
+            // A late word of an object that is gone, or it is there after all: only the
+            // answer to a read tells, and that digs it out first.
+            let held = self.tickets.held.entry(key.clone()).or_default();
+            held.unread = true;
+            self.want_write(&key, Severity::Info, now);
+            return;
         }
         let held = self.tickets.held.entry(key.clone()).or_default();
         // Whatever was to be read is known now, news or not.
