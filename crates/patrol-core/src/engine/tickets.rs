@@ -27,6 +27,9 @@ use crate::facts::ObjectKey;
 use crate::kind::Kind;
 use crate::ticket::{forged, ledger};
 
+/// Why a ticket that someone deleted is there again, in its history.
+const RECREATED: &str = "Recreated";
+
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     held: BTreeMap<ObjectKey, Held>,
@@ -356,17 +359,27 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     if ours.first_opened_at.is_none() {
         return stored;
     }
-    // What is written down stands; a clock that was set back makes no opening earlier.
-    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
-    let carried = written.or(ours.first_opened_at.min(stored.first_opened_at));
+    let opened = first_opened(ours, ticket, &stored);
     let mut merged = if ticket.status.is_some() {
         stored
     } else {
         ours.clone()
     };
     ledger::join(&mut merged.alerts, &ours.alerts);
-    merged.first_opened_at = carried.or(merged.first_opened_at);
+    merged.first_opened_at = opened;
     merged
+}
+
+/// When a ticket was first opened. What is written down stands, and so does what the one
+/// that was deleted had said: a clock that was set back makes no opening earlier.
+fn first_opened(ours: &TicketStatus, ticket: &Ticket, stored: &TicketStatus) -> Option<Time> {
+    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
+    let is_carried = ours.episode.n > 1 || ours.history.iter().any(|h| h.reason == RECREATED);
+    let carried = ours.first_opened_at.filter(|_| is_carried);
+    let known = [ours.first_opened_at, stored.first_opened_at];
+    written
+        .or(carried)
+        .or_else(|| known.into_iter().flatten().min())
 }
 
 /// What a new leader makes of a state that the old one wrote just before: the further one
@@ -385,10 +398,7 @@ fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
     };
     ledger::join(&mut merged.alerts, &stored.alerts);
     ledger::join(&mut merged.alerts, &ours.alerts);
-    // What is written down stands; a clock that was set back makes no opening earlier.
-    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
-    let opened = [ours.first_opened_at, stored.first_opened_at];
-    merged.first_opened_at = written.or_else(|| opened.into_iter().flatten().min());
+    merged.first_opened_at = first_opened(ours, ticket, &stored);
     drop_false_ends(&mut merged);
     merged
 }

@@ -5,7 +5,7 @@ use patrol_api::words::Phase;
 use patrol_core::kind::Kind;
 use serde_json::json;
 
-use crate::world::{World, key};
+use crate::world::{Fate, World, key};
 
 fn starts(w: &World) -> i64 {
     w.policy_status("p").last_patrol.unwrap().started_at.unix()
@@ -149,4 +149,24 @@ fn an_end_that_only_memory_owes_outlives_a_jump_of_the_clock() {
         w.told("soc", "shop/a").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
+}
+
+#[test]
+fn a_ticket_that_comes_back_under_a_clock_that_was_set_back_opened_when_it_did() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    let (before, at) = (w.status("shop/a"), w.ticket_key("shop/a"));
+    w.skew -= 3600;
+    w.run_for(Span::minutes(1));
+    w.delete(Kind::Ticket, &at);
+    // It is made, and nobody says so until it is asked for again.
+    w.silent.insert(Kind::Ticket);
+    w.fate("create", [Fate::Unanswered]);
+    w.run_for(Span::minutes(3));
+    w.silent.clear();
+    w.run_for(Span::minutes(1));
+    let after = w.status("shop/a");
+    assert!(after.history.iter().any(|h| h.reason == "Recreated"));
+    assert_eq!(after.first_opened_at, before.first_opened_at);
 }
