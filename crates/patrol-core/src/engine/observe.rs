@@ -10,7 +10,9 @@ use crate::inventory::{Blindness, RootKey, Touched};
 use crate::kind::Kind;
 
 use super::Patrol;
+use super::evaluate::Known;
 use super::onlookers::Seen;
+use crate::ticket::life::Assessment;
 
 impl Patrol {
     pub(super) fn observe(&mut self, event: Event, now: Now) {
@@ -139,8 +141,22 @@ impl Patrol {
         if was_blind || had_blind_objects {
             self.sight_changed(kind);
         }
+        self.mark_doubtful(kind);
         // Blind spots that the list no longer mentions are no more.
         self.mark(Unit::Cluster);
+    }
+
+    /// What was not there while the list was under way might have been on its way back: only
+    /// now can it be called gone.
+    fn mark_doubtful(&mut self, kind: Kind) {
+        let is_one = |known: &&Known| {
+            let subject = &known.finding.subject;
+            matches!(known.assessment, Assessment::Unknown(_))
+                && Kind::find(&subject.group, &subject.kind) == Some(kind)
+        };
+        let known = self.evaluation.known.values().filter(is_one);
+        let units: Vec<Unit> = known.map(|known| known.unit.clone()).collect();
+        self.mark_all(units);
     }
 
     /// What can be said of every unit whose checks read the kind changes with its sight.

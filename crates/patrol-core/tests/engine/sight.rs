@@ -128,6 +128,23 @@ fn a_pass_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
 }
 
 #[test]
+fn an_absence_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
+    let mut w = opened();
+    w.event(Event::Leading(false));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.settle();
+    // It may have been made anew in the gap, and not be mentioned yet.
+    w.event(Event::ListStarted(Kind::Pod));
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/web").phase, Phase::Open);
+    w.event(Event::ListFinished(Kind::Pod));
+    w.settle();
+    let status = w.status("shop/web");
+    assert_eq!(status.episode.resolution, Some(Resolution::SubjectGone));
+}
+
+#[test]
 fn a_list_that_broke_off_takes_nothing_away() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));

@@ -11,6 +11,7 @@ use super::{about, bootstrap_at, same_identity};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
+use crate::inspect::Presence;
 use crate::ticket::life::{self, Assessment, LifeRules};
 
 /// The end of a ticket that was deleted under us is tried to be told for so long.
@@ -54,7 +55,8 @@ impl Patrol {
     }
 
     /// A wait for cleanness ends with a fresh look, not with an old verdict: a watch may
-    /// have fallen silent since.
+    /// have fallen silent since. So does an absence of which a new leader knows from its
+    /// time as a standby.
     fn look_at_clean(&mut self, now: Now) {
         let over: Vec<(ObjectKey, Unit)> = self
             .tickets
@@ -71,8 +73,13 @@ impl Patrol {
         }
     }
 
-    /// Whether an open ticket was seen clean for long enough, or waits for fresh news.
+    /// Whether an open ticket was seen clean for long enough, or waits for fresh news, or
+    /// whether its subject was gone and may be there again: a list is closing a gap.
     fn may_clear(&self, key: &ObjectKey, known: &Known, now: Time) -> bool {
+        if known.assessment == Assessment::Gone {
+            let subject = &known.finding.subject;
+            return self.inspector(now).presence(subject) != Presence::Gone;
+        }
         let (Assessment::Passing { fresh_since } | Assessment::NoLivePods { fresh_since }) =
             &known.assessment
         else {
