@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 
 use patrol_api::condition;
 use patrol_api::names;
+use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Ticket;
-use patrol_api::words::{Mode, Phase};
+use patrol_api::time::Span;
+use patrol_api::words::{Mode, Phase, ToldState};
 use patrol_core::facts::ObjectKey;
+use patrol_core::fingerprint;
 
+use crate::book::Taken;
 use crate::judge::Said;
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
+
+/// A deleted policy is held back at most this long.
+const MOST_HELD: Span = Span::hours(1);
 
 fn is_open(ticket: &Ticket) -> bool {
     ticket
@@ -137,12 +144,32 @@ pub fn deleted_policies(sim: &mut Sim) {
     for policy in sim.world.policies() {
         let name = policy.metadata.name.clone().unwrap_or_default();
         if let Some(at) = &policy.metadata.deletion_timestamp {
+            let age = sim.wall().since(condition::from_meta_time(at));
+            if age < MOST_HELD && is_end_parked(sim, &policy) {
+                continue;
+            }
             sim.break_promise(
                 "I11",
                 format!("policy {name} was deleted at {} and is still there", at.0),
             );
         }
     }
+}
+
+/// Whether a policy's own webhook was told that a ticket fires and refuses to hear its end.
+/// Who refuses the content is asked again after an hour, or when the policy is edited; until
+/// then the end is owed.
+fn is_end_parked(sim: &Sim, policy: &PatrolPolicy) -> bool {
+    let name = policy.metadata.name.as_deref().unwrap_or("");
+    let uid = policy.metadata.uid.as_deref().unwrap_or("");
+    let own = fingerprint::derived_uid("webhook", name, uid);
+    let parked = sim.book.parked.keys().filter(|(_, uid)| *uid == own);
+    parked.into_iter().any(|(place, _)| {
+        let told = |t: &&Taken| t.place == *place && t.receiver == own;
+        let rank = |t: &Taken| (t.rank.0, t.rank.1, t.state == ToldState::Closed);
+        let last = sim.book.taken.iter().filter(told).map(rank).max();
+        last.is_some_and(|(_, _, closed)| !closed)
+    })
 }
 
 /// I7: what is blind says so; what is well patrols.
