@@ -109,8 +109,8 @@ pub struct Book {
     /// Firing tellings that were sent, whatever became of them: ticket, receiver, episode
     /// and edge.
     pub tried: BTreeSet<(ObjectKey, String, u64, u64)>,
-    /// When someone else last deleted or forged a ticket, by place.
-    pub meddled: BTreeMap<ObjectKey, u64>,
+    /// When someone else deleted or forged a ticket, by place, in order.
+    pub meddled: BTreeMap<ObjectKey, Vec<u64>>,
     /// When memory was lost: crashes and changes of leader.
     pub upsets: Vec<u64>,
     /// When the wall clock jumped.

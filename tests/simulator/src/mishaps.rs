@@ -70,7 +70,7 @@ impl Sim {
         if let Some(high) = self.book.high.get_mut(key) {
             high.forged.get_or_insert(now);
         }
-        self.book.meddled.insert(key.clone(), now);
+        self.book.meddled.entry(key.clone()).or_default().push(now);
         self.book.count("statuses forged");
         let wall = self.wall().to_string();
         self.world.edit(Kind::Ticket, key, |v| {

@@ -288,11 +288,12 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
         }
         // Nobody knows any more: the record was deleted or forged away, and then the
         // memory of it died.
-        let vanished = sim
-            .book
-            .meddled
-            .get(place)
-            .is_some_and(|since| sim.book.may_be_missed(*since));
+        let meddled = sim.book.meddled.get(place).map_or(&[][..], Vec::as_slice);
+        let vanished = meddled.iter().any(|since| {
+            // One that came before the telling took no record of it, unless it was the last.
+            let counts = *since >= at || meddled.last() == Some(since);
+            counts && sim.book.may_be_missed(*since)
+        });
         // Who refused the content is asked again after an hour, longer than a run.
         let parked = sim
             .book

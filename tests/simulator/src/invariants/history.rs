@@ -204,6 +204,6 @@ pub fn on_user_delete(sim: &mut Sim, key: &ObjectKey) {
     if let Some(high) = sim.book.high.get_mut(key) {
         high.deleted.get_or_insert(now);
     }
-    sim.book.meddled.insert(key.clone(), now);
+    sim.book.meddled.entry(key.clone()).or_default().push(now);
     sim.book.count("tickets deleted by hand");
 }
