@@ -6,7 +6,9 @@ use patrol_api::words::{Phase, Severity, ToldState};
 
 use super::super::evaluate::Known;
 use super::super::{Keys, Patrol};
-use super::{believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed};
+use super::{
+    RECREATED, believed, drop_false_ends, is_old_news, is_told_firing, reconcile, succeed,
+};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
@@ -134,7 +136,7 @@ impl Patrol {
             if open {
                 self.counters.tickets_deleted_open += 1;
                 let (at, open) = (now.wall, Phase::Open);
-                life::push_history(&mut held.status, Some(open), open, "Recreated", at);
+                life::push_history(&mut held.status, Some(open), open, RECREATED, at);
             }
             let owed = open || unsure || is_told_firing(&held.status);
             held.last = Some(object).filter(|_| owed);
