@@ -8,7 +8,7 @@ pub mod tickets;
 
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::words::{Phase, Resolution};
-use patrol_core::effect::{Effect, Precondition};
+use patrol_core::effect::{Announcement, Effect};
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 
@@ -32,13 +32,45 @@ pub fn settle_time(scenario: &Scenario) -> u64 {
     }
 }
 
+const RESOLUTIONS: [Resolution; 7] = [
+    Resolution::Fixed,
+    Resolution::SubjectGone,
+    Resolution::NoLivePods,
+    Resolution::Waived,
+    Resolution::PolicyRemoved,
+    Resolution::OutOfScope,
+    Resolution::CheckDisabled,
+];
+
 /// An engine asks for something.
 pub fn on_emit(sim: &mut Sim, pid: usize, effect: &Effect) {
     no_secret(sim, effect);
-    if let Effect::WriteTicketStatus { at, status, .. } = effect
-        && status.phase == Phase::Resolved
-    {
-        evidence(sim, pid, at, status);
+    match effect {
+        Effect::Announce(said) if said.reason == "TicketResolved" => concluded(sim, pid, said),
+        Effect::WriteTicketStatus { at, status, .. } if status.phase == Phase::Resolved => {
+            evidence(sim, pid, &at.key, status);
+        }
+        _ => {}
+    }
+}
+
+/// A decision is announced in the step in which it falls; its write may have to wait for
+/// another, and its grounds may have changed by then. So it is judged here.
+fn concluded(sim: &mut Sim, pid: usize, said: &Announcement) {
+    let resolution = RESOLUTIONS
+        .into_iter()
+        .find(|r| said.note.ends_with(&format!("resolved ({r})")));
+    let at = sim.wall();
+    let mut status = TicketStatus {
+        phase: Phase::Resolved,
+        ..TicketStatus::default()
+    };
+    status.episode.resolution = resolution;
+    status.episode.resolved_at = Some(at);
+    evidence(sim, pid, &said.about.key, &status);
+    if let Some(process) = sim.processes.get_mut(pid) {
+        let concluded = &mut process.witness.concluded;
+        concluded.insert(said.about.key.clone(), at);
     }
 }
 
@@ -63,10 +95,10 @@ fn no_secret(sim: &mut Sim, effect: &Effect) {
 /// I4: whoever resolves was told so: the subject was seen clean in fresh caches of all
 /// kinds the check reads for `clearAfter`, or is gone by a delete or a complete list, or
 /// nobody asks for it any more.
-fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus) {
+fn evidence(sim: &mut Sim, pid: usize, key: &ObjectKey, status: &TicketStatus) {
     let Some(ticket) = sim
         .world
-        .get(Kind::Ticket, &at.key)
+        .get(Kind::Ticket, key)
         .and_then(|v| typed::<Ticket>(v))
     else {
         return;
@@ -76,7 +108,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     };
     // A resolution of before, written again because someone edited it.
     let old = ticket.status.as_ref().is_some_and(same)
-        || sim.book.high.get(&at.key).is_some_and(|h| same(&h.status));
+        || sim.book.high.get(key).is_some_and(|h| same(&h.status));
     let finding = &ticket.spec.finding;
     // Whether patrols are late is known to the process alone.
     if old || finding.check == "patrol-overdue" {
@@ -85,17 +117,20 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     let Some(process) = sim.processes.get(pid) else {
         return;
     };
+    if process.witness.concluded.get(key).copied() == status.episode.resolved_at {
+        return; // judged when it fell
+    }
     let wall = sim.wall();
     let decided = status.episode.resolved_at.unwrap_or(wall);
     let judge = &process.witness.judge;
     let policy = judge.policies().get(&finding.policy);
-    let said = judge.word_on(&at.key, wall);
+    let said = judge.word_on(key, wall);
     // A decision whose write had to wait: its grounds may have changed since.
     let waited = decided.unix() + 1 < wall.unix();
     let wrong = match status.episode.resolution {
         Some(Resolution::Fixed | Resolution::NoLivePods) => {
             let clear_after = process.witness.clear_after(&finding.policy, decided);
-            let unclean = process.witness.last_unclean(&at.key, finding);
+            let unclean = process.witness.last_unclean(key, finding);
             let stale = !waited && process.witness.is_stale(finding, sim.now);
             match unclean {
                 _ if stale => Some("a kind it reads fell silent".to_owned()),
@@ -135,8 +170,7 @@ fn evidence(sim: &mut Sim, pid: usize, at: &Precondition, status: &TicketStatus)
     if let Some(wrong) = wrong {
         let resolution = status.episode.resolution;
         let how = format!(
-            "process {pid} resolves {} as {resolution:?}, but {wrong}; of it is said: {said:?}",
-            at.key
+            "process {pid} resolves {key} as {resolution:?}, but {wrong}; of it is said: {said:?}"
         );
         sim.break_promise("I4", how);
     }

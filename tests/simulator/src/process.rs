@@ -53,6 +53,8 @@ pub struct Witness {
     unclean: BTreeMap<ObjectKey, (u64, Time)>,
     /// The `clearAfter` of each policy, and since when it was known.
     patience: BTreeMap<String, Vec<(Time, Span)>>,
+    /// When the process last concluded that a ticket has ended.
+    pub concluded: BTreeMap<ObjectKey, Time>,
 }
 
 impl Process {
