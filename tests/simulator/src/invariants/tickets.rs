@@ -33,6 +33,7 @@ pub fn at_rest(sim: &mut Sim) {
     let tickets: BTreeMap<ObjectKey, Ticket> = sim.world.tickets().into_iter().collect();
     lost(sim, &tickets);
     phantoms(sim, &tickets);
+    twins(sim, &tickets);
     labels(sim, &tickets);
     policies(sim);
 }
@@ -62,6 +63,23 @@ fn lost(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
                 "I1",
                 format!("{check} holds, and there is no ticket {place}"),
             ),
+        }
+    }
+}
+
+/// I3: whatever crashed or raced, one identity has one open ticket.
+fn twins(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
+    let mut first = BTreeMap::new();
+    for (place, ticket) in tickets.iter().filter(|(_, t)| is_open(t)) {
+        let finding = &ticket.spec.finding;
+        let subject = &finding.subject;
+        let identity = (
+            (&finding.policy, &finding.check, &finding.requirement),
+            (&subject.group, &subject.kind),
+            (&subject.namespace, &subject.name),
+        );
+        if let Some(other) = first.insert(identity, place) {
+            sim.break_promise("I3", format!("{place} and {other} are of one identity"));
         }
     }
 }
