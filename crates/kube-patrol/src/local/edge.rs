@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::inputs::{Inputs, Scan, Take};
 use super::secrets::{SecretFile, Secrets};
 use super::store::lock::{Lock, LockError, lock};
-use super::store::{Steering, Tickets, atomic, random};
+use super::store::{Declarations, Tickets, atomic, random};
 use super::watch::Watch;
 use super::worker::{Changes, Order, Sink, Stopped, Worker};
 use super::world::World;
@@ -170,11 +170,11 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
     let inputs = options
         .policies
         .iter()
-        .map(|path| (path.clone(), Take::Steering))
+        .map(|path| (path.clone(), Take::Declarations))
         .chain(options.folders.iter().map(|path| (path.clone(), take)))
         .collect();
-    let policies = Steering::open(state.clone(), "policies");
-    let receivers = Steering::open(state.clone(), "receivers");
+    let policies = Declarations::open(state.clone(), "policies");
+    let receivers = Declarations::open(state.clone(), "receivers");
     let index = state.join(INDEX);
     let saved = index::load(&index);
     let kept = |kind: Kind, names: Vec<String>| {

@@ -24,7 +24,7 @@ pub enum Take {
     /// Everything but policies: those were named on the command line.
     AllButPolicies,
     /// Only what steers the patrol: policies, receivers and secrets.
-    Steering,
+    Declarations,
 }
 
 impl Take {
@@ -34,7 +34,7 @@ impl Take {
             (_, Kind::Ticket) => false,
             (Self::All, _) => true,
             (Self::AllButPolicies, kind) => kind != Kind::PatrolPolicy,
-            (Self::Steering, kind) => kind.is_ours(),
+            (Self::Declarations, kind) => kind.is_ours(),
         }
     }
 }

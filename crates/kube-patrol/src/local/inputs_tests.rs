@@ -62,7 +62,10 @@ fn a_policy_named_on_the_command_line_replaces_those_in_the_folders() {
         format!("{}---\n{POD}", policy("other")),
     )
     .unwrap();
-    let mut inputs = inputs(&[(&named, Take::Steering), (&folder, Take::AllButPolicies)]);
+    let mut inputs = inputs(&[
+        (&named, Take::Declarations),
+        (&folder, Take::AllButPolicies),
+    ]);
     let scan = inputs.scan();
     let found: Vec<_> = scan
         .files

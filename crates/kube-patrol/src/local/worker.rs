@@ -23,7 +23,7 @@ use crate::manifests::NotInspected;
 
 use super::inputs::{Id, Inputs, Scan};
 use super::secrets::Secrets;
-use super::store::{Steering, Tickets};
+use super::store::{Declarations, Tickets};
 use super::watch::{Burst, Watch};
 use super::world::{Change, Look, World};
 use super::{index, store, terminal};
@@ -65,8 +65,8 @@ pub struct Worker {
     pub(super) inputs: Inputs,
     pub(super) world: World,
     pub(super) tickets: Tickets,
-    pub(super) policies: Steering<PatrolPolicy>,
-    pub(super) receivers: Steering<AlertReceiver>,
+    pub(super) policies: Declarations<PatrolPolicy>,
+    pub(super) receivers: Declarations<AlertReceiver>,
     pub(super) secrets: Arc<RwLock<Secrets>>,
     pub(super) index: PathBuf,
     pub(super) saved: index::Index,

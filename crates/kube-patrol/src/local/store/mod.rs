@@ -10,8 +10,8 @@ pub mod lock;
 pub mod names;
 pub mod random;
 
+mod declarations;
 mod files;
-mod steering;
 mod tickets;
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use std::io;
 
 use patrol_core::event::WriteResult;
 
-pub use steering::{Steered, Steering};
+pub use declarations::{Declarations, Declared};
 pub use tickets::Tickets;
 
 /// What the disk refused may work the next time: full disks and wrong modes get mended.

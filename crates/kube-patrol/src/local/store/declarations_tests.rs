@@ -14,8 +14,8 @@ fn now() -> Time {
     Time::from_unix(1_700_000_000)
 }
 
-fn open(dir: &std::path::Path) -> Steering<PatrolPolicy> {
-    Steering::open(dir.to_path_buf(), "policies")
+fn open(dir: &std::path::Path) -> Declarations<PatrolPolicy> {
+    Declarations::open(dir.to_path_buf(), "policies")
 }
 
 /// The last object told, with the events in words.

@@ -24,7 +24,7 @@ use super::{Trouble, atomic, names};
 use crate::manifests::{read_yaml, to_yaml};
 
 /// One of our kinds that people write and that carries a status.
-pub trait Steered: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Declared: Clone + PartialEq + Serialize + DeserializeOwned {
     /// Its status.
     type Status: Clone;
     /// Its kind.
@@ -41,7 +41,7 @@ pub trait Steered: Clone + PartialEq + Serialize + DeserializeOwned {
     fn written(self: Box<Self>) -> Written;
 }
 
-impl Steered for PatrolPolicy {
+impl Declared for PatrolPolicy {
     type Status = PatrolPolicyStatus;
     const KIND: Kind = Kind::PatrolPolicy;
     fn metadata(&mut self) -> &mut ObjectMeta {
@@ -61,7 +61,7 @@ impl Steered for PatrolPolicy {
     }
 }
 
-impl Steered for AlertReceiver {
+impl Declared for AlertReceiver {
     type Status = AlertReceiverStatus;
     const KIND: Kind = Kind::AlertReceiver;
     fn metadata(&mut self) -> &mut ObjectMeta {
@@ -83,7 +83,7 @@ impl Steered for AlertReceiver {
 
 /// The objects of one kind.
 #[derive(Debug)]
-pub struct Steering<T> {
+pub struct Declarations<T> {
     state: PathBuf,
     root: PathBuf,
     trouble: Trouble,
@@ -92,7 +92,7 @@ pub struct Steering<T> {
     waiting: BTreeMap<String, Box<T>>,
 }
 
-impl<T: Steered> Steering<T> {
+impl<T: Declared> Declarations<T> {
     /// Reads what is kept in a folder of the state folder. A file that cannot be read counts as none: its
     /// manifest makes it anew.
     #[must_use]
@@ -307,7 +307,7 @@ impl<T: Steered> Steering<T> {
     }
 }
 
-fn has_finalizers<T: Steered>(object: &mut T) -> bool {
+fn has_finalizers<T: Declared>(object: &mut T) -> bool {
     object
         .metadata()
         .finalizers
@@ -315,7 +315,7 @@ fn has_finalizers<T: Steered>(object: &mut T) -> bool {
         .is_some_and(|held| !held.is_empty())
 }
 
-fn raise_version<T: Steered>(object: &mut T) {
+fn raise_version<T: Declared>(object: &mut T) {
     let metadata = object.metadata();
     let version: u64 = metadata
         .resource_version
@@ -325,7 +325,7 @@ fn raise_version<T: Steered>(object: &mut T) {
     metadata.resource_version = Some(version.saturating_add(1).to_string());
 }
 
-fn seen<T: Steered>(name: &str, mut object: Box<T>) -> Event {
+fn seen<T: Declared>(name: &str, mut object: Box<T>) -> Event {
     Event::Seen(Box::new(Observed {
         kind: T::KIND,
         key: ObjectKey::new("", name),
@@ -338,10 +338,10 @@ fn seen<T: Steered>(name: &str, mut object: Box<T>) -> Event {
     }))
 }
 
-fn gone<T: Steered>(name: &str) -> Event {
+fn gone<T: Declared>(name: &str) -> Event {
     Event::Gone(T::KIND, ObjectKey::new("", name))
 }
 
 #[cfg(test)]
-#[path = "steering_tests.rs"]
+#[path = "declarations_tests.rs"]
 mod tests;
