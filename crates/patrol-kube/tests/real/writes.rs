@@ -126,20 +126,17 @@ async fn tickets(plane: &ControlPlane, writing: &mut Writing) {
         id: ID,
         key: ObjectKey::new("shop", name),
     };
-    match writing.event(read("t")).await {
-        Event::Seen(seen) => assert_eq!(seen.version, third.version),
+    match writing.write(read("t")).await {
+        WriteResult::Done(Written::Ticket(ticket)) => {
+            assert_eq!(
+                ticket.metadata.resource_version,
+                Some(third.version.clone())
+            );
+        }
         other => panic!("{other:?}"),
     }
-    let ended = writing.next().await;
-    assert!(matches!(
-        ended,
-        Event::Written(ID, WriteResult::Done(Written::Nothing))
-    ));
-    match writing.event(read("missing")).await {
-        Event::Gone(Kind::Ticket, key) => assert_eq!(key, ObjectKey::new("shop", "missing")),
-        other => panic!("{other:?}"),
-    }
-    writing.next().await;
+    let missing = writing.write(read("missing")).await;
+    assert!(matches!(missing, WriteResult::NotFound), "{missing:?}");
 
     let result = writing.write(delete(third.clone())).await;
     assert!(
