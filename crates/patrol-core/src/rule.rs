@@ -1,5 +1,6 @@
 //! Rules: policies compiled once, so that judging matches no text and parses nothing.
 
+mod catalogue;
 mod compile;
 mod requirement;
 
@@ -15,7 +16,8 @@ use crate::pattern::Glob;
 use crate::selector::Selector;
 use crate::sym::Sym;
 
-pub use compile::{Baseline, Catalogue, Problem, compile};
+pub use catalogue::{Baseline, Catalogue, Problem};
+pub use compile::compile;
 pub use requirement::{
     Alternative, ComponentRule, ImageMatch, InjectorRule, NodeAgentRule, OptOut, SidecarRule,
     Substitute, Version, WorkloadTarget, is_up,

@@ -1,101 +1,24 @@
 //! From a PatrolPolicy to rules. Everything that can be wrong with a policy and that a
 //! schema cannot say is said here, naming the field.
 
+mod blocks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use patrol_api::names::COVERAGE_POLICY;
-use patrol_api::policy::{
-    self as api, CheckBlock, Override, PatrolPolicy, SubstituteKind, WebhookKind, WorkloadKind,
-};
+use patrol_api::policy::{self as api, Override, PatrolPolicy};
 use patrol_api::time::Time;
 use patrol_api::words::{Mode, Party, Severity};
 
-use super::requirement::{
-    Alternative, ComponentRule, ImageMatch, InjectorRule, NodeAgentRule, OptOut, SidecarRule,
-    Substitute, Version, WorkloadTarget,
-};
-use super::{PolicyRules, Rule, RuleSpec, ScopeRule};
-use crate::check::{Block, Check, CheckMeta};
-use crate::kind::Kind;
+use super::requirement::{ImageMatch, Version};
+use super::{Baseline, Catalogue, PolicyRules, Problem, Rule, RuleSpec, ScopeRule};
+use crate::check::{Check, CheckMeta};
 use crate::pattern::{Glob, ImagePattern};
 use crate::schedule::Schedule;
 use crate::selector::Selector;
 use crate::sym::Sym;
-
-/// A named set of checks.
-#[derive(Clone, Copy, Debug)]
-pub struct Baseline {
-    /// Name.
-    pub name: &'static str,
-    /// What it is for.
-    pub description: &'static str,
-    /// Ids of its checks.
-    pub checks: &'static [&'static str],
-}
-
-/// The checks and baselines the engine works with. Given by the catalogue crate, so that
-/// the core names no check.
-#[derive(Clone, Copy)]
-pub struct Catalogue {
-    /// All checks, by id.
-    pub checks: &'static [&'static dyn Check],
-    /// Built-in baselines.
-    pub baselines: &'static [Baseline],
-    /// Ids of the always-on coverage checks.
-    pub always_on: &'static [&'static str],
-}
-
-impl Catalogue {
-    /// A check by id.
-    #[must_use]
-    pub fn find(&self, id: &str) -> Option<&'static dyn Check> {
-        self.checks.iter().copied().find(|c| c.meta().id == id)
-    }
-
-    /// The always-on rules, given that some policy exists. They carry the reserved policy
-    /// name and judge everywhere.
-    #[must_use]
-    pub fn always_on_rules(&self) -> Vec<Rule> {
-        let scope = Arc::new(ScopeRule::default());
-        self.always_on
-            .iter()
-            .filter_map(|id| self.find(id))
-            .map(|check| {
-                plain(
-                    &Sym::new(COVERAGE_POLICY),
-                    check.meta(),
-                    &scope,
-                    &api::Graces::default(),
-                )
-            })
-            .collect()
-    }
-}
-
-impl std::fmt::Debug for Catalogue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.checks.iter().map(|c| c.meta().id))
-            .finish()
-    }
-}
-
-/// One thing wrong with an object of ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Field path (`spec.schedule.cron`).
-    pub field: String,
-    /// One sentence.
-    pub message: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
+use blocks::is_block_check;
 
 struct Compiler<'a> {
     catalogue: &'a Catalogue,
@@ -147,7 +70,7 @@ pub fn compile(
     }
 }
 
-fn plain(
+pub(super) fn plain(
     policy: &Sym,
     meta: &'static CheckMeta,
     scope: &Arc<ScopeRule>,
@@ -279,272 +202,6 @@ impl Compiler<'_> {
         found
     }
 
-    fn block_rules(
-        &mut self,
-        policy: &Sym,
-        spec: &api::PatrolPolicySpec,
-        scope: &Arc<ScopeRule>,
-    ) -> Vec<Rule> {
-        let mut names = BTreeSet::new();
-        let mut rules = vec![];
-        for (i, block) in spec.checks.iter().enumerate() {
-            let field = format!("spec.checks[{i}]");
-            if !names.insert(block.name.clone()) {
-                self.problem(
-                    format!("{field}.name"),
-                    format!("{:?} names two checks: names must be unique", block.name),
-                );
-            }
-            let Some((kind, rule_spec)) = self.block(&field, block, spec) else {
-                continue;
-            };
-            for check in self.catalogue.checks {
-                let meta = check.meta();
-                if !applies(meta, kind, block) {
-                    continue;
-                }
-                let mut rule = plain(policy, meta, scope, &spec.graces);
-                rule.requirement = Some(Sym::new(&block.name));
-                rule.spec = rule_spec.clone();
-                rule.party = block.party;
-                rule.layer = block.layer.unwrap_or(rule.layer);
-                if let (Some(severity), true) = (block.severity, takes_block_severity(meta.id)) {
-                    rule.severity = severity;
-                }
-                rules.push(rule);
-            }
-        }
-        rules
-    }
-
-    fn block(
-        &mut self,
-        field: &str,
-        block: &CheckBlock,
-        spec: &api::PatrolPolicySpec,
-    ) -> Option<(Block, RuleSpec)> {
-        match (&block.sidecar, &block.node_agent, &block.component) {
-            (Some(s), None, None) => {
-                let rule = self.sidecar(&format!("{field}.sidecar"), s, spec);
-                Some((Block::Sidecar, RuleSpec::Sidecar(Arc::new(rule))))
-            }
-            (None, Some(a), None) => {
-                let rule = self.node_agent(&format!("{field}.nodeAgent"), a, spec, true);
-                Some((Block::NodeAgent, RuleSpec::NodeAgent(Arc::new(rule))))
-            }
-            (None, None, Some(c)) => {
-                let rule = self.component(&format!("{field}.component"), c);
-                Some((Block::Component, RuleSpec::Component(Arc::new(rule))))
-            }
-            _ => {
-                self.problem(
-                    field,
-                    "give exactly one of sidecar, nodeAgent and component",
-                );
-                None
-            }
-        }
-    }
-
-    fn sidecar(
-        &mut self,
-        field: &str,
-        s: &api::Sidecar,
-        spec: &api::PatrolPolicySpec,
-    ) -> SidecarRule {
-        if s.container.is_none() && s.images.is_empty() {
-            self.problem(field, "give at least one of container and images");
-        }
-        let substitutes = s
-            .substitutes
-            .iter()
-            .enumerate()
-            .filter_map(|(i, sub)| self.substitute(&format!("{field}.substitutes[{i}]"), sub, spec))
-            .collect();
-        SidecarRule {
-            container: s
-                .container
-                .as_ref()
-                .and_then(|c| self.keep(&format!("{field}.container"), Glob::compile(c))),
-            images: self.images(&format!("{field}.images"), &s.images),
-            position: s.position,
-            min_version: self.version(&format!("{field}.minVersion"), s.min_version.as_ref()),
-            digests: s.digests.iter().map(Sym::from).collect(),
-            pods: self.selector(&format!("{field}.pods"), s.pods.as_ref()),
-            ready_required: s.ready.required,
-            start_grace: s.ready.start_grace.unwrap_or(spec.graces.pod_start),
-            restart_grace: s.ready.restart_grace.unwrap_or(spec.graces.agent_restart),
-            injector: s.injector.as_ref().map(|injector| InjectorRule {
-                webhook: injector.webhook.as_ref().map(Sym::from),
-                opt_out: self.opt_outs(&format!("{field}.injector.optOut"), &injector.opt_out),
-            }),
-            substitutes,
-            templates: s.templates,
-        }
-    }
-
-    fn opt_outs(&mut self, field: &str, pairs: &[String]) -> Box<[OptOut]> {
-        pairs
-            .iter()
-            .enumerate()
-            .filter_map(|(i, pair)| match pair.split_once('=') {
-                Some((key, value)) if !key.is_empty() => Some(OptOut {
-                    key: Sym::new(key),
-                    value: Sym::new(value),
-                }),
-                _ => {
-                    self.problem(format!("{field}[{i}]"), format!("{pair:?} is no key=value"));
-                    None
-                }
-            })
-            .collect()
-    }
-
-    fn substitute(
-        &mut self,
-        field: &str,
-        substitute: &api::Substitute,
-        spec: &api::PatrolPolicySpec,
-    ) -> Option<Substitute> {
-        match substitute.kind {
-            SubstituteKind::AmbientMesh => Some(Substitute::AmbientMesh),
-            SubstituteKind::PlatformAttestation => Some(Substitute::PlatformAttestation),
-            SubstituteKind::NodeAgent => {
-                let name = substitute.node_agent.as_deref().unwrap_or("");
-                let block = spec.checks.iter().find(|c| c.name == name);
-                match block.and_then(|b| b.node_agent.as_ref()) {
-                    Some(agent) => {
-                        let rule = self.node_agent(field, agent, spec, false);
-                        Some(Substitute::NodeAgent(Sym::new(name), Arc::new(rule)))
-                    }
-                    None => {
-                        self.problem(
-                            format!("{field}.nodeAgent"),
-                            format!("{name:?} is no nodeAgent check of this policy: name one of spec.checks"),
-                        );
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    /// `whole` is false where the rule is only looked up by another one, so that two
-    /// checks that name each other end.
-    fn node_agent(
-        &mut self,
-        field: &str,
-        a: &api::NodeAgent,
-        spec: &api::PatrolPolicySpec,
-        whole: bool,
-    ) -> NodeAgentRule {
-        if a.selector.is_none() && a.images.is_empty() {
-            self.problem(field, "give at least one of selector and images");
-        }
-        let substitute = a.virtual_node_substitute.as_ref().filter(|_| whole).and_then(|name| {
-            let block = spec.checks.iter().find(|c| c.name == *name);
-            match block.and_then(|b| b.sidecar.as_ref()) {
-                Some(sidecar) => {
-                    let mut plain = sidecar.clone();
-                    plain.substitutes.clear();
-                    let rule = self.sidecar(field, &plain, spec);
-                    Some((Sym::new(name), Arc::new(rule)))
-                }
-                None => {
-                    self.problem(
-                        format!("{field}.virtualNodeSubstitute"),
-                        format!("{name:?} is no sidecar check of this policy: name one of spec.checks"),
-                    );
-                    None
-                }
-            }
-        });
-        NodeAgentRule {
-            selector: a
-                .selector
-                .as_ref()
-                .map(|s| self.selector(&format!("{field}.selector"), Some(s))),
-            namespace: a.namespace.as_ref().map(Sym::from),
-            images: self.images(&format!("{field}.images"), &a.images),
-            nodes: self.selector(&format!("{field}.nodes"), a.nodes.as_ref()),
-            min_version: self.version(&format!("{field}.minVersion"), a.min_version.as_ref()),
-            control_plane: a.control_plane,
-            virtual_node_substitute: substitute,
-        }
-    }
-
-    fn component(&mut self, field: &str, c: &api::Component) -> ComponentRule {
-        if c.any_of.is_empty() {
-            self.problem(format!("{field}.anyOf"), "give at least one alternative");
-        }
-        let any_of = c
-            .any_of
-            .iter()
-            .enumerate()
-            .filter_map(|(i, a)| self.alternative(&format!("{field}.anyOf[{i}]"), a))
-            .collect();
-        ComponentRule { any_of }
-    }
-
-    fn alternative(&mut self, field: &str, a: &api::Alternative) -> Option<Alternative> {
-        match (&a.workload, &a.webhook, &a.crd, &a.api_service) {
-            (Some(w), None, None, None) => {
-                if w.name.is_some() == w.selector.is_some() {
-                    self.problem(
-                        format!("{field}.workload"),
-                        "give exactly one of name and selector",
-                    );
-                }
-                Some(Alternative::Workload(WorkloadTarget {
-                    kind: match w.kind {
-                        WorkloadKind::Deployment => Kind::Deployment,
-                        WorkloadKind::DaemonSet => Kind::DaemonSet,
-                        WorkloadKind::StatefulSet => Kind::StatefulSet,
-                    },
-                    namespace: Sym::new(&w.namespace),
-                    name: w.name.as_ref().map(Sym::from),
-                    selector: w
-                        .selector
-                        .as_ref()
-                        .map(|s| self.selector(&format!("{field}.workload.selector"), Some(s))),
-                    images: self.images(&format!("{field}.workload.images"), &w.images),
-                    min_available: i64::from(w.min_available),
-                    min_version: self.version(
-                        &format!("{field}.workload.minVersion"),
-                        w.min_version.as_ref(),
-                    ),
-                }))
-            }
-            (None, Some(w), None, None) => {
-                let name = self.keep(&format!("{field}.webhook.name"), Glob::compile(&w.name))?;
-                Some(Alternative::Webhook {
-                    kind: match w.kind {
-                        WebhookKind::Mutating => Kind::MutatingWebhookConfiguration,
-                        WebhookKind::Validating => Kind::ValidatingWebhookConfiguration,
-                    },
-                    name,
-                    group: w.covers.group.clone(),
-                    resource: w.covers.resource.clone(),
-                    operation: w.covers.operation.clone(),
-                    failure_policy: w.failure_policy,
-                })
-            }
-            (None, None, Some(c), None) => Some(Alternative::Crd {
-                name: Sym::new(&c.name),
-                version: c.version.as_ref().map(Sym::from),
-                min_instances: c.min_instances,
-            }),
-            (None, None, None, Some(a)) => Some(Alternative::ApiService(Sym::new(&a.name))),
-            _ => {
-                self.problem(
-                    field,
-                    "give exactly one of workload, webhook, crd and apiService",
-                );
-                None
-            }
-        }
-    }
-
     fn overrides(&mut self, rules: &mut Vec<Rule>, overrides: &[Override]) -> Vec<&'static str> {
         let mut disabled = BTreeSet::new();
         let ids: BTreeSet<&'static str> = rules.iter().map(|r| r.check).collect();
@@ -628,38 +285,4 @@ fn apply(
     for (name, values) in parameters {
         rule.parameters.insert(name.clone(), values.clone());
     }
-}
-
-/// Checks that more than one block brings: their `block` is not enough to tell.
-fn is_block_check(id: &str) -> bool {
-    matches!(id, "agent-version-mismatch" | "component-missing")
-}
-
-/// Whether a check comes with a block.
-fn applies(meta: &CheckMeta, kind: Block, block: &CheckBlock) -> bool {
-    match meta.id {
-        "agent-version-mismatch" => match kind {
-            Block::Sidecar => true,
-            Block::NodeAgent => block
-                .node_agent
-                .as_ref()
-                .is_some_and(|a| a.min_version.is_some()),
-            Block::Component => false,
-        },
-        // A node agent that exists nowhere is one missing component.
-        "component-missing" => matches!(kind, Block::Component | Block::NodeAgent),
-        "injector-unhealthy" => block
-            .sidecar
-            .as_ref()
-            .and_then(|s| s.injector.as_ref())
-            .is_some_and(|i| i.webhook.is_some()),
-        _ => meta.block == Some(kind),
-    }
-}
-
-/// `severity` of a block sets its presence and readiness ids.
-fn takes_block_severity(id: &str) -> bool {
-    id.ends_with("-missing")
-        || id.ends_with("-not-ready")
-        || matches!(id, "component-unavailable" | "virtual-node-pod-uncovered")
 }
