@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool, String> {
-    let mut seeds = "600".to_owned();
+    let mut seeds = "2000".to_owned();
     let mut only = String::new();
     let mut list = false;
     let mut words = std::env::args().skip(1);
