@@ -57,10 +57,7 @@ impl Check for SidecarMissing {
     }
 
     fn glance(&self, rule: &Rule, pod: &Pod) -> Option<Glance> {
-        match &rule.spec {
-            RuleSpec::Sidecar(sidecar) => stand_in::glance(sidecar, pod),
-            _ => None,
-        }
+        stand_in::glance(rule, pod)
     }
 
     fn judge(&self, view: &View<'_>, rule: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {

@@ -7,7 +7,7 @@ use patrol_core::facts::{PodPhase, namespace_label};
 use patrol_core::inventory::Pod;
 use patrol_core::kind::Kind;
 use patrol_core::pattern::ImageRef;
-use patrol_core::rule::{NodeAgentRule, SidecarRule, Substitute};
+use patrol_core::rule::{NodeAgentRule, Rule, RuleSpec, SidecarRule, Substitute};
 
 use crate::pod_sets::{Case, Host, host, is_on_virtual_node};
 
@@ -141,8 +141,11 @@ fn is_at_work(pod: &Pod) -> bool {
     pod.is_live() && pod.status.phase == PodPhase::Running && pod.status.ready == Some(true)
 }
 
-/// What the pods on its node see in a pod that may stand in for their sidecar.
-pub(crate) fn glance(sidecar: &SidecarRule, pod: &Pod) -> Option<Glance> {
+/// What the pods on its node see in a pod that may stand in for the sidecar of a rule.
+pub(crate) fn glance(rule: &Rule, pod: &Pod) -> Option<Glance> {
+    let RuleSpec::Sidecar(sidecar) = &rule.spec else {
+        return None;
+    };
     let stands_in = is_at_work(pod)
         && sidecar
             .substitutes
