@@ -178,6 +178,12 @@ texts! {
     });
     /// Who works on a ticket.
     assignee => prose(253);
+    /// Name of a user: a service account's is up to 339 characters long, an identity provider's may be longer.
+    user_name => {
+        let mut text = prose(512);
+        text.insert("minLength".to_owned(), json!(1));
+        text
+    };
     /// Why reminders pause.
     pause_reason => {
         let mut text = prose(1024);

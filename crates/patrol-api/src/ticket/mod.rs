@@ -143,6 +143,10 @@ pub struct Pause {
     /// Why they pause.
     #[schemars(schema_with = "crate::schema::pause_reason")]
     pub reason: String,
+    /// User name of who asked for it, as the API server knows them. Default not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::user_name")]
+    pub by: Option<String>,
 }
 
 /// What was found on what.
