@@ -14,6 +14,7 @@ use crate::names::COVERAGE_POLICY;
 use crate::policy::PatrolPolicy;
 use crate::receiver::AlertReceiver;
 use crate::ticket::Ticket;
+use crate::waiver::TicketWaiver;
 
 /// The longest name of a policy or receiver, so that it fits into a label of its tickets.
 const NAME_MAX: i64 = 63;
@@ -25,6 +26,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         tidy(AlertReceiver::crd(), true),
         tidy(PatrolPolicy::crd(), true),
         tidy(Ticket::crd(), false),
+        tidy(TicketWaiver::crd(), false),
     ]
 }
 

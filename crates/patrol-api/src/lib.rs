@@ -11,4 +11,5 @@ mod span;
 pub mod ticket;
 pub mod time;
 pub mod validate;
+pub mod waiver;
 pub mod words;

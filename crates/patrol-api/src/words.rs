@@ -98,6 +98,17 @@ words! {
 }
 
 words! {
+    /// What people laid over a ticket.
+    OverlayKind { Acknowledged, Snoozed, Waived }
+}
+
+words! {
+    /// What a waiver does: `Waive` puts the ticket out of the open ones, `Mute` keeps it open and silent.
+    #[derive(Default)]
+    Treatment { #[default] Waive, Mute }
+}
+
+words! {
     /// Why a ticket was resolved.
     Resolution { Fixed, SubjectGone, NoLivePods, Waived, PolicyRemoved, OutOfScope, CheckDisabled }
 }

@@ -71,6 +71,8 @@ fn ticket(receivers: usize) -> Ticket {
             reason: Some(AlertReason::Reminder),
             at: now,
             episode: 5,
+            level: 1,
+            digest: true,
         })
         .collect();
     let mut ticket = Ticket::new(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use patrol_api::policy::PatrolPolicyStatus;
-use patrol_api::receiver::{AlertReceiverStatus, WebhookSpec};
+use patrol_api::receiver::{AlertReceiverStatus, Endpoint, Locale};
 use patrol_api::ticket::{Ticket, TicketStatus};
 
 use crate::clock::Mono;
@@ -119,8 +119,10 @@ pub struct Target {
     pub name: String,
     /// UID, or one derived from the policy's.
     pub uid: String,
-    /// Endpoint.
-    pub webhook: WebhookSpec,
+    /// What and where it is.
+    pub endpoint: Endpoint,
+    /// Language of the texts for people.
+    pub locale: Locale,
     /// CIDR blocks or hosts; when given, only these.
     pub allow: Vec<String>,
     /// Whether names and messages are left out.

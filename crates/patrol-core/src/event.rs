@@ -124,6 +124,8 @@ impl Refusal {
 pub struct PartOutcome {
     /// Ids of the tellings in the part.
     pub event_ids: Vec<String>,
+    /// How many of them, from the end, it told by number and not by name.
+    pub by_number: usize,
     /// The verdict on it.
     pub class: DeliveryClass,
     /// When the receiver answered.

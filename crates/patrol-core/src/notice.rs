@@ -2,7 +2,7 @@
 //!
 //! It holds what a receiver may know and nothing else: no secret, no address.
 
-use patrol_api::ticket::Subject;
+use patrol_api::ticket::{Overlay, Subject};
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldState};
 
@@ -50,6 +50,9 @@ pub struct Notice {
     pub reason: AlertReason,
     /// What the tickets have in common.
     pub group: Group,
+    /// Tickets of the group, of this message or not, that this receiver counts as firing once it has accepted it. An
+    /// alarm that stands for the whole group ends when there is none. Only counted for kinds that hold such an alarm.
+    pub standing: u32,
     /// The tickets of this message, before it is cut into parts.
     pub counts: Counts,
     /// The tickets, most severe first, then by name.
@@ -83,6 +86,10 @@ pub struct Counts {
     pub new: u32,
     /// Closed in this message.
     pub closed: u32,
+    /// Acknowledged or snoozed by people.
+    pub acknowledged: u32,
+    /// Waived.
+    pub waived: u32,
     /// Past their due time.
     pub overdue: u32,
     /// Open ones by severity: critical, high, medium, low, info.
@@ -108,6 +115,12 @@ pub struct NoticeTicket {
     pub n: u64,
     /// Why it is told now.
     pub reason: AlertReason,
+    /// Step of escalation, from 1; 0 while nothing escalated.
+    pub level: u64,
+    /// Told in place of another receiver that is not ready.
+    pub failover: bool,
+    /// What people laid over the ticket.
+    pub overlay: Option<Overlay>,
     /// What is told.
     pub state: ToldState,
     /// Phase of the ticket.

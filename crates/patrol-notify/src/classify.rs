@@ -39,14 +39,10 @@ pub struct Verdict {
     pub detail: &'static str,
 }
 
-/// The generic webhook: the status says it all, the body is the receiver's own business. `now` is the
-/// wall clock, against which an HTTP date is measured.
-pub fn webhook(
-    status: u16,
-    headers: &HeaderMap,
-    _body_prefix: &[u8],
-    now: DateTime<Utc>,
-) -> Verdict {
+/// What the status alone says, which for a generic webhook is all: the body is the receiver's own business. `now` is
+/// the wall clock, against which an HTTP date is measured.
+#[must_use]
+pub fn by_status(status: u16, headers: &HeaderMap, now: DateTime<Utc>) -> Verdict {
     let retry_after = headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
@@ -101,7 +97,7 @@ mod tests {
     }
 
     fn class(status: u16) -> Class {
-        webhook(status, &HeaderMap::new(), b"", now()).class
+        by_status(status, &HeaderMap::new(), now()).class
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use patrol_api::receiver::EndpointKind;
 use patrol_api::time::Span;
 use patrol_core::event::DeliveryClass;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -19,9 +20,9 @@ use crate::address::{Filter, FilteredResolver, Lookup, SystemLookup, Target};
 use crate::classify::{Class, Verdict};
 use crate::failure;
 use crate::headers::ExtraHeaders;
-use crate::kind::Kind;
+use crate::kinds;
+use crate::seal::{self, Credential};
 use crate::secret::Secret;
-use crate::sign::SigningSecrets;
 use crate::tls;
 
 pub use crate::tls::TlsError;
@@ -61,7 +62,9 @@ impl Default for Timing {
 #[derive(Clone)]
 pub struct ClientConfig {
     /// Receiver kind: how replies are read.
-    pub kind: Kind,
+    pub kind: EndpointKind,
+    /// What is sent.
+    pub content_type: &'static str,
     /// Where it may send.
     pub filter: Filter,
     /// Headers from a Secret.
@@ -77,7 +80,8 @@ pub struct ClientConfig {
 impl Default for ClientConfig {
     fn default() -> Self {
         ClientConfig {
-            kind: Kind::default(),
+            kind: EndpointKind::Webhook,
+            content_type: "application/json",
             filter: Filter::default(),
             headers: ExtraHeaders::default(),
             ca_pem: None,
@@ -98,8 +102,8 @@ pub struct Request {
     pub timestamp: i64,
     /// What is sent and signed, byte for byte.
     pub body: Bytes,
-    /// Signs when given.
-    pub signing: Option<SigningSecrets>,
+    /// Proves who sends, when given.
+    pub credential: Option<Credential>,
 }
 
 impl fmt::Debug for Request {
@@ -167,7 +171,8 @@ impl ClientError {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    kind: Kind,
+    kind: EndpointKind,
+    content_type: &'static str,
     filter: Arc<Filter>,
     headers: HeaderMap,
     timing: Timing,
@@ -211,6 +216,7 @@ impl Client {
         Ok(Client {
             http,
             kind: config.kind,
+            content_type: config.content_type,
             filter,
             headers: config.headers.map().clone(),
             timing: config.timing,
@@ -224,6 +230,12 @@ impl Client {
 
     /// Sends once. Ends within `most` and within `timing.total`, whatever the receiver does.
     pub async fn post_within(&self, request: Request, most: Duration) -> Outcome {
+        let Some(request) = sealed(request) else {
+            return unsent(
+                failure::config("the credential is no text: store it anew"),
+                String::new(),
+            );
+        };
         let target = match Target::parse(&request.url) {
             Ok(target) => target,
             Err(error) => return unsent(failure::config(error.detail()), String::new()),
@@ -266,14 +278,11 @@ impl Client {
             HeaderValue::from_str(&request.webhook_id).ok()?,
         );
         set("webhook-timestamp", HeaderValue::from(request.timestamp));
-        if let Some(signing) = &request.signing {
+        if let Some(Credential::Signing(signing)) = &request.credential {
             let signature = signing.header(&request.webhook_id, request.timestamp, &request.body);
             set("webhook-signature", HeaderValue::from_str(&signature).ok()?);
         }
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static(self.kind.content_type()),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         Some(headers)
     }
 
@@ -300,8 +309,35 @@ impl Client {
         let headers = response.headers().clone();
         let body_deadline = deadline.min(Instant::now() + self.timing.body);
         let prefix = read_prefix(response, body_deadline).await;
-        Ok((status, self.kind.classify(status, &headers, &prefix, now)))
+        Ok((
+            status,
+            kinds::classify(self.kind, status, &headers, &prefix, now),
+        ))
     }
+}
+
+/// Puts a provider's proof into the address or the body; a signature in the headers comes later.
+fn sealed(mut request: Request) -> Option<Request> {
+    match &request.credential {
+        None | Some(Credential::Signing(_)) => {}
+        Some(Credential::Dingtalk(secret)) => {
+            let query = seal::dingtalk_query(secret, request.timestamp)?;
+            let url = request.url.expose_text()?;
+            let mark = if url.contains('?') { '&' } else { '?' };
+            request.url = Secret::from(format!("{url}{mark}{query}"));
+        }
+        Some(Credential::Feishu(secret)) => {
+            let sign = seal::feishu_sign(secret, request.timestamp)?;
+            let timestamp = request.timestamp.to_string();
+            let fields = [("timestamp", timestamp.as_str()), ("sign", sign.as_str())];
+            request.body = seal::insert_fields(&request.body, &fields)?.into();
+        }
+        Some(Credential::RoutingKey(key)) => {
+            let fields = [("routing_key", key.expose_text()?)];
+            request.body = seal::insert_fields(&request.body, &fields)?.into();
+        }
+    }
+    Some(request)
 }
 
 fn unsent(verdict: Verdict, host: String) -> Outcome {

@@ -4,7 +4,7 @@
 //! larger than a whole part goes alone. Every text passes [`clean`]. Ids are functions of the notice, so a
 //! repeat after a crash carries the same ones. Keys are added, never renamed or dropped.
 
-use patrol_api::ticket::Subject;
+use patrol_api::ticket::{Overlay, Subject};
 use patrol_api::time::Time;
 use patrol_core::fingerprint::message_id;
 use patrol_core::notice::{Counts, Notice, NoticeTicket};
@@ -48,6 +48,8 @@ pub struct Part {
     pub body: Vec<u8>,
     /// Whose telling is recorded when this part is accepted, in the order of the body.
     pub event_ids: Vec<String>,
+    /// How many of them, from the end, the body tells by number and not by name.
+    pub by_number: usize,
 }
 
 /// Writes the notice; a notice without tickets is one part.
@@ -96,8 +98,33 @@ fn part(notice: &Notice, index: u32, count: u32, items: Vec<Item<'_>>) -> Part {
         .into_iter()
         .map(|(id, value)| (id.to_string(), value))
         .unzip();
-    let webhook_id = if event_ids.is_empty() {
-        // A heartbeat or a probe tells of no event: its time makes it another one than the last.
+    let webhook_id = webhook_id(notice, &event_ids, index);
+    let body = envelope(notice, index, count, values)
+        .to_string()
+        .into_bytes();
+    Part {
+        webhook_id,
+        body,
+        event_ids,
+        by_number: 0,
+    }
+}
+
+/// The whole notice as one body.
+pub(crate) fn single(notice: &Notice, body: &Value) -> Vec<Part> {
+    let event_ids: Vec<String> = notice.tickets.iter().map(|t| t.event_id.clone()).collect();
+    vec![Part {
+        webhook_id: webhook_id(notice, &event_ids, 0),
+        body: body.to_string().into_bytes(),
+        event_ids,
+        by_number: 0,
+    }]
+}
+
+/// The id of a part: a hash of what it tells and its index. A heartbeat or a probe tells of no event: its time makes
+/// it another one than the last.
+pub(crate) fn webhook_id(notice: &Notice, event_ids: &[String], index: u32) -> String {
+    if event_ids.is_empty() {
         let occasion = format!(
             "{} {} {} {} {}",
             notice.kind.as_str(),
@@ -109,14 +136,6 @@ fn part(notice: &Notice, index: u32, count: u32, items: Vec<Item<'_>>) -> Part {
         message_id(std::iter::once(occasion.as_str()), index)
     } else {
         message_id(event_ids.iter().map(String::as_str), index)
-    };
-    let body = envelope(notice, index, count, values)
-        .to_string()
-        .into_bytes();
-    Part {
-        webhook_id,
-        body,
-        event_ids,
     }
 }
 
@@ -150,9 +169,8 @@ fn counts(counts: &Counts) -> Value {
         "firing": counts.firing,
         "new": counts.new,
         "closed": counts.closed,
-        // Nobody can acknowledge or waive yet.
-        "acknowledged": 0,
-        "waived": 0,
+        "acknowledged": counts.acknowledged,
+        "waived": counts.waived,
         "overdue": counts.overdue,
         "bySeverity": {"Critical": critical, "High": high, "Medium": medium, "Low": low, "Info": info},
     })
@@ -176,10 +194,15 @@ fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
     set("seq", ticket.seq.into());
     set("n", ticket.n.into());
     set("kind", ticket.reason.as_str().into());
-    // Nothing escalates or fails over yet, and no overlay lies over a ticket.
-    set("level", 0.into());
-    set("failover", false.into());
-    set("overlay", Value::Null);
+    set("level", ticket.level.into());
+    set("failover", ticket.failover.into());
+    set(
+        "overlay",
+        ticket
+            .overlay
+            .as_ref()
+            .map_or(Value::Null, |o| overlay(o, minimal)),
+    );
     set("state", ticket.state.as_str().into());
     set("phase", ticket.phase.as_str().into());
     set("severity", ticket.severity.as_str().into());
@@ -223,8 +246,23 @@ fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
     Value::Object(fields)
 }
 
+fn overlay(overlay: &Overlay, minimal: bool) -> Value {
+    let mut fields = Map::new();
+    fields.insert("kind".to_string(), overlay.kind.as_str().into());
+    fields.insert("until".to_string(), time(overlay.until));
+    if !minimal {
+        if let Some(by) = &overlay.by {
+            fields.insert("by".to_string(), text(by));
+        }
+        if let Some(waiver) = &overlay.waiver {
+            fields.insert("ref".to_string(), text(waiver));
+        }
+    }
+    Value::Object(fields)
+}
+
 /// Where a check is explained.
-fn reference(check: &str) -> String {
+pub(crate) fn reference(check: &str) -> String {
     format!("{REFERENCE}#{}", clean(check))
 }
 

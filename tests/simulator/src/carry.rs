@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 
+use patrol_api::receiver::Endpoint;
 use patrol_api::time::Span;
 use patrol_core::effect::Effect;
 use patrol_core::event::{
@@ -43,6 +44,7 @@ impl Sim {
                 if self.holder != Some(pid) {
                     let outcome = PartOutcome {
                         event_ids: ids(&notice.tickets),
+                        by_number: 0,
                         class: DeliveryClass::NotLeader,
                         at: self.wall(),
                     };
@@ -297,7 +299,7 @@ impl Sim {
         };
         let to = (from + size).min(notice.tickets.len());
         let tickets = notice.tickets.get(from..to).unwrap_or_default();
-        let endpoint = target.webhook.url.clone().unwrap_or_default();
+        let endpoint = address(&target.endpoint);
         let mood = crate::scenario::ENDPOINTS
             .iter()
             .find(|name| url(name) == endpoint)
@@ -343,6 +345,7 @@ impl Sim {
         }
         done.push(PartOutcome {
             event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
+            by_number: 0,
             class: said.class,
             at: self.wall(),
         });
@@ -373,6 +376,7 @@ impl Sim {
                     .skip(to)
                     .map(|t| t.event_id.clone())
                     .collect(),
+                by_number: 0,
                 class: DeliveryClass::NotLeader,
                 at: self.wall(),
             });
@@ -434,5 +438,13 @@ fn write_id(effect: &Effect) -> Option<WriteId> {
         | Effect::Count(_)
         | Effect::Announce(_)
         | Effect::WakeAt(_) => None,
+    }
+}
+
+/// Where a receiver of the simulated world is.
+fn address(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Webhook(webhook) => webhook.url.clone().unwrap_or_default(),
+        other => other.kind().as_str().to_owned(),
     }
 }

@@ -4,33 +4,26 @@
 //! fence is asked whether this process may still send. A part that is not accepted ends
 //! the delivery: what it and later parts tell stays due.
 
-use std::collections::HashMap;
-use std::fmt::Display;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use patrol_api::receiver::SecretKeyRef;
-use patrol_api::time::Span;
-use patrol_core::clock::{Mono, Now};
+use patrol_core::clock::Now;
 use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
 use patrol_core::notice::Notice;
-use patrol_notify::address::{Allow, AllowError, Filter};
-use patrol_notify::headers::{ExtraHeaders, HeaderError};
-use patrol_notify::render::{Limits, Part};
-use patrol_notify::{Client, ClientConfig, Kind, Request, Secret, SigningSecrets};
+use patrol_notify::render::Part;
+use patrol_notify::{Request, Secret, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::Answers;
+use super::ready::{self, Clients, Ready};
 use super::secrets::SecretSource;
 use super::timings::Timings;
 
 /// A request may take this long, and no longer than the lease certainly lasts.
 const REQUEST: Duration = Duration::from_secs(15);
-/// A client that was not used for so long is forgotten: its receiver may be gone.
-const KEPT: Span = Span::hours(1);
 /// Notices that wait to be printed. A terminal or pipe that takes nothing holds up no more.
 const PRINTS: usize = 64;
 
@@ -54,7 +47,7 @@ pub struct Post {
     /// Time.
     pub clock: fn() -> Now,
     printer: Option<(&'static str, Print)>,
-    clients: Mutex<HashMap<String, Cached>>,
+    pub(super) clients: Clients,
     timings: Timings,
 }
 
@@ -79,7 +72,7 @@ impl Post {
             denied,
             clock,
             printer: None,
-            clients: Mutex::new(HashMap::new()),
+            clients: Clients::default(),
         }
     }
 
@@ -102,6 +95,7 @@ impl Post {
     fn whole(&self, notice: &Notice, class: DeliveryClass) -> Vec<PartOutcome> {
         vec![PartOutcome {
             event_ids: notice.tickets.iter().map(|t| t.event_id.clone()).collect(),
+            by_number: 0,
             class,
             at: (self.clock)().wall,
         }]
@@ -113,15 +107,6 @@ impl Post {
         self.printer = Some((receiver, print));
         self
     }
-}
-
-/// A receiver's client, with what it was made from.
-struct Cached {
-    target: Target,
-    ca: Option<Secret>,
-    headers: Vec<(String, Secret)>,
-    client: Client,
-    used: Mono,
 }
 
 /// Sends notices.
@@ -215,29 +200,20 @@ impl Courier {
     }
 }
 
-/// Everything one delivery needs, resolved.
-struct Ready {
-    client: Client,
-    url: Secret,
-    signing: Option<SigningSecrets>,
-    /// The values it was made from.
-    secrets: Vec<Secret>,
-}
-
 async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
-    let limits = Limits {
+    let style = Style {
+        locale: target.locale,
         minimal: target.minimal,
-        ..Limits::default()
     };
-    let parts = Kind::Webhook.render(notice, &limits);
+    let parts = kinds::render(&target.endpoint, notice, style);
     let mut outcomes = vec![];
     let mut ready = None;
-    let mut may_reread = uses_secrets(target);
+    let mut may_reread = ready::uses_secrets(&target.endpoint);
     for part in parts {
         let mut class = attempt(post, target, &part, &mut ready).await;
         if matches!(class, DeliveryClass::Config(_)) && std::mem::take(&mut may_reread) {
             // A rotated secret looks like a wrong one: read again before believing it.
-            match prepare(post, target, true).await {
+            match ready::prepare(post, target, true).await {
                 Err(why) => class = why,
                 Ok(fresh) => {
                     let changed = |before: Ready| before.secrets != fresh.secrets;
@@ -250,6 +226,7 @@ async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutco
         }
         outcomes.push(PartOutcome {
             event_ids: part.event_ids,
+            by_number: part.by_number,
             class,
             at: (post.clock)().wall,
         });
@@ -271,7 +248,7 @@ async fn attempt(
     }
     let ready = match ready {
         Some(ready) => ready,
-        None => match prepare(post, target, false).await {
+        None => match ready::prepare(post, target, false).await {
             Ok(made) => ready.insert(made),
             Err(class) => return class,
         },
@@ -280,16 +257,36 @@ async fn attempt(
     let Some(most) = post.fence.may_send() else {
         return DeliveryClass::NotLeader;
     };
+    let begun = tokio::time::Instant::now();
+    let mut best: Option<DeliveryClass> = None;
+    for url in &ready.urls {
+        // Members of one cluster tell each other: one that accepts is enough, and each is told.
+        let left = most.min(REQUEST).saturating_sub(begun.elapsed());
+        let class = post_to(post, target, ready, url, part, left).await;
+        if best != Some(DeliveryClass::Accepted) {
+            best = Some(class);
+        }
+    }
+    post.timings.add(&target.name, begun.elapsed());
+    best.unwrap_or(DeliveryClass::Config("no address is given: set one"))
+}
+
+async fn post_to(
+    post: &Post,
+    target: &Target,
+    ready: &Ready,
+    url: &Secret,
+    part: &Part,
+    within: Duration,
+) -> DeliveryClass {
     let request = Request {
-        url: ready.url.clone(),
+        url: url.clone(),
         webhook_id: part.webhook_id.clone(),
         timestamp: (post.clock)().wall.unix(),
         body: part.body.clone().into(),
-        signing: ready.signing.clone(),
+        credential: ready.credential.clone(),
     };
-    let begun = tokio::time::Instant::now();
-    let outcome = ready.client.post_within(request, most.min(REQUEST)).await;
-    post.timings.add(&target.name, begun.elapsed());
+    let outcome = ready.client.post_within(request, within).await;
     tracing::debug!(
         receiver = target.name,
         host = outcome.host,
@@ -308,138 +305,6 @@ async fn attempt(
         );
     }
     outcome.delivery_class()
-}
-
-fn uses_secrets(target: &Target) -> bool {
-    let webhook = &target.webhook;
-    webhook.url_from.is_some()
-        || webhook.signing_secret_ref.is_some()
-        || webhook.ca_secret_ref.is_some()
-        || !webhook.headers_from.is_empty()
-}
-
-async fn prepare(post: &Post, target: &Target, fresh: bool) -> Result<Ready, DeliveryClass> {
-    let webhook = &target.webhook;
-    let mut secrets = vec![];
-    let url = match (&webhook.url, &webhook.url_from) {
-        (Some(url), _) => Secret::new(url.clone()),
-        (None, Some(from)) => read(post, &from.secret_key_ref, fresh, &mut secrets).await?,
-        (None, None) => return Err(DeliveryClass::Config("no url is given: set url or urlFrom")),
-    };
-    let signing = match &webhook.signing_secret_ref {
-        None => None,
-        Some(at) => {
-            let value = read(post, at, fresh, &mut secrets).await?;
-            let parsed = SigningSecrets::parse(&value);
-            Some(parsed.map_err(|error| refused(target, &error, error.detail()))?)
-        }
-    };
-    let ca = match &webhook.ca_secret_ref {
-        None => None,
-        Some(at) => Some(read(post, at, fresh, &mut secrets).await?),
-    };
-    let mut headers = vec![];
-    for header in &webhook.headers_from {
-        let value = read(post, &header.secret_key_ref, fresh, &mut secrets).await?;
-        headers.push((header.name.clone(), value));
-    }
-    let client = client(post, target, ca, headers)?;
-    Ok(Ready {
-        client,
-        url,
-        signing,
-        secrets,
-    })
-}
-
-async fn read(
-    post: &Post,
-    at: &SecretKeyRef,
-    fresh: bool,
-    secrets: &mut Vec<Secret>,
-) -> Result<Secret, DeliveryClass> {
-    let value = post.secrets.read(&at.name, &at.key, fresh).await;
-    let value = value.ok_or(DeliveryClass::SecretMissing)?;
-    secrets.push(value.clone());
-    Ok(value)
-}
-
-/// A receiver that cannot be used as it is set up: what is wrong and what to do becomes its
-/// condition, and where exactly a line in the log. Neither holds a value.
-fn refused(target: &Target, error: &impl Display, detail: &'static str) -> DeliveryClass {
-    tracing::warn!(receiver = target.name, reason = %error, "receiver cannot be used");
-    DeliveryClass::Config(detail)
-}
-
-/// The receiver's client; a new one when anything it was made from changed, because
-/// pooled connections were checked against the old.
-fn client(
-    post: &Post,
-    target: &Target,
-    ca: Option<Secret>,
-    headers: Vec<(String, Secret)>,
-) -> Result<Client, DeliveryClass> {
-    let now = (post.clock)().mono;
-    let mut clients = post.clients.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(cached) = clients.get_mut(&target.uid)
-        && cached.target == *target
-        && same_secret(cached.ca.as_ref(), ca.as_ref())
-        && same_headers(&cached.headers, &headers)
-    {
-        cached.used = now;
-        return Ok(cached.client.clone());
-    }
-    let allow =
-        Allow::parse(&target.allow).map_err(|error| refused(target, &error, AllowError::DETAIL))?;
-    let config = ClientConfig {
-        filter: Filter::new(
-            post.allow_loopback,
-            post.denied.iter().copied(),
-            Some(allow),
-        ),
-        headers: extra_headers(target, &headers)?,
-        ca_pem: ca.clone(),
-        ..ClientConfig::default()
-    };
-    let client = Client::new(config).map_err(|error| refused(target, &error, error.detail()))?;
-    let cached = Cached {
-        target: target.clone(),
-        ca,
-        headers,
-        client: client.clone(),
-        used: now,
-    };
-    clients.retain(|_, cached| now.since(cached.used) < KEPT.as_millis());
-    clients.insert(target.uid.clone(), cached);
-    Ok(client)
-}
-
-fn extra_headers(
-    target: &Target,
-    headers: &[(String, Secret)],
-) -> Result<ExtraHeaders, DeliveryClass> {
-    let bad = |error: HeaderError| refused(target, &error, error.detail());
-    let is_authorization = |name: &str| name.eq_ignore_ascii_case("authorization");
-    let plain = headers
-        .iter()
-        .filter(|(name, _)| !is_authorization(name))
-        .map(|(name, value)| (name.as_str(), value));
-    let mut extra = ExtraHeaders::parse(plain).map_err(bad)?;
-    if let Some((_, value)) = headers.iter().find(|(name, _)| is_authorization(name)) {
-        extra = extra.with_authorization(value).map_err(bad)?;
-    }
-    Ok(extra)
-}
-
-fn same_secret(a: Option<&Secret>, b: Option<&Secret>) -> bool {
-    a.map(Secret::expose) == b.map(Secret::expose)
-}
-
-fn same_headers(a: &[(String, Secret)], b: &[(String, Secret)]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|((an, av), (bn, bv))| an == bn && av.expose() == bv.expose())
 }
 
 #[cfg(test)]

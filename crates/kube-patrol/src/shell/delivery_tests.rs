@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use patrol_api::receiver::{UrlFrom, WebhookSpec};
+use patrol_api::receiver::{Endpoint, Locale, SecretKeyRef, UrlFrom, WebhookSpec};
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
@@ -100,7 +100,8 @@ fn target(webhook: WebhookSpec) -> Target {
     Target {
         name: "soc".into(),
         uid: "u".into(),
-        webhook,
+        endpoint: Endpoint::Webhook(webhook),
+        locale: Locale::En,
         allow: vec![],
         minimal: false,
     }
@@ -123,6 +124,7 @@ fn notice() -> Notice {
         policy: "p".into(),
         reason: AlertReason::Opened,
         group: Group::default(),
+        standing: 0,
         counts: Counts::default(),
         tickets: vec![NoticeTicket {
             event_id: "e".into(),
@@ -133,6 +135,9 @@ fn notice() -> Notice {
             seq: 1,
             n: 1,
             reason: AlertReason::Opened,
+            level: 0,
+            failover: false,
+            overlay: None,
             state: ToldState::Firing,
             phase: Phase::Open,
             severity: Severity::High,

@@ -6,6 +6,7 @@
 
 pub mod delivery;
 pub mod probes;
+mod ready;
 pub mod secrets;
 pub mod timings;
 

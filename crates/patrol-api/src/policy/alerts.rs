@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::BySeverity;
+use super::windows::Window;
 use crate::receiver::WebhookSpec;
 use crate::time::Span;
 use crate::words::{Party, Severity};
@@ -34,6 +35,26 @@ pub struct Alerts {
     /// Least time between two messages of one group. Default 5m.
     #[schemars(schema_with = "crate::schema::second")]
     pub group_interval: Span,
+    /// More receivers, and more frequent reminders, for tickets that stay open. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub escalation: Vec<EscalationStep>,
+    /// When messages may go out and when not; what falls outside is told later, never forgotten. Default at any time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub windows: Vec<Window>,
+    /// Longest time without any message about an open ticket, whatever windows and people say, for each severity.
+    /// Default 72h, 14d, 45d and 45d.
+    #[serde(deserialize_with = "read_max_quiet")]
+    #[schemars(schema_with = "crate::schema::max_quiet")]
+    pub max_quiet: BySeverity,
+    /// More than this time's worth of messages, at the receiver's rate, becomes one digest. Default 10m.
+    #[schemars(schema_with = "crate::schema::second")]
+    pub digest_after: Span,
+    /// A ticket that was resolved before anybody was told is still reported if it was open for so long; critical ones
+    /// always are. Default 15m.
+    #[schemars(schema_with = "crate::schema::span")]
+    pub missed_after: Span,
 }
 
 /// What tickets of one message have in common.
@@ -59,6 +80,10 @@ fn read_repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BySeverity,
     BySeverity::read(deserializer, BySeverity::repeat())
 }
 
+fn read_max_quiet<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BySeverity, D::Error> {
+    BySeverity::read(deserializer, BySeverity::max_quiet())
+}
+
 impl Default for Alerts {
     fn default() -> Self {
         Self {
@@ -68,6 +93,11 @@ impl Default for Alerts {
             group_by: vec![GroupKey::Check],
             group_wait: Span::seconds(30),
             group_interval: Span::minutes(5),
+            escalation: Vec::new(),
+            windows: Vec::new(),
+            max_quiet: BySeverity::max_quiet(),
+            digest_after: Span::minutes(10),
+            missed_after: Span::minutes(15),
         }
     }
 }
@@ -91,4 +121,26 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::schema::check_globs")]
     pub checks: Vec<String>,
+}
+
+/// One more receiver for tickets that stay open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct EscalationStep {
+    /// Age of the episode from which the step holds. Paused while the ticket is acknowledged or snoozed.
+    #[schemars(schema_with = "crate::schema::second")]
+    pub after: Span,
+    /// Severities it holds for. Default Critical.
+    #[serde(default = "critical_only")]
+    #[schemars(length(min = 1, max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub severities: Vec<Severity>,
+    /// Name of the AlertReceiver that is told as well. Default nobody more: only the reminders become more frequent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::object_name")]
+    pub receiver: Option<String>,
+}
+
+fn critical_only() -> Vec<Severity> {
+    vec![Severity::Critical]
 }

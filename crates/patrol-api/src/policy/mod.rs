@@ -12,6 +12,7 @@ mod component;
 mod scope;
 mod status;
 mod tickets;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use crate::schema::{Rule, rules};
 use crate::time::Span;
 use crate::words::{Mode, Party, Profile, Severity};
 
-pub use alerts::{Alerts, GroupKey, Route};
+pub use alerts::{Alerts, EscalationStep, GroupKey, Route};
 pub use checks::{
     CheckBlock, Injector, NodeAgent, Position, Sidecar, SidecarReady, Substitute, SubstituteKind,
 };
@@ -34,6 +35,7 @@ pub use component::{
 pub use scope::{NamespaceScope, NodeScope, Scope};
 pub use status::{CoverageRow, LastPatrol, PatrolPolicyStatus, SubjectCounts, TicketCounts};
 pub use tickets::{BySeverity, Graces, TicketRules};
+pub use windows::{Bypass, Weekday, Window, WindowMode};
 
 /// Rules over all checks of a policy: what one check says about another.
 const CHECKS: &[Rule<'_>] = &[

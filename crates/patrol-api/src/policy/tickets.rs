@@ -56,6 +56,17 @@ impl BySeverity {
         }
     }
 
+    /// Default limits of silence: 72h, 14d, 45d, 45d.
+    #[must_use]
+    pub const fn max_quiet() -> Self {
+        Self {
+            critical: Span::hours(72),
+            high: Span::days(14),
+            medium: Span::days(45),
+            low: Span::days(45),
+        }
+    }
+
     /// Reads a partial table; what is not written comes from `rest`.
     pub(super) fn read<'de, D: Deserializer<'de>>(
         deserializer: D,

@@ -27,3 +27,13 @@ pub(crate) fn tickets(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn per_minute(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 6_000})
 }
+
+/// Days of a month.
+pub(crate) fn days_of_month(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 31,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 31},
+    })
+}

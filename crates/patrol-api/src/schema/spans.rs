@@ -73,6 +73,14 @@ pub(crate) fn repeat(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+/// Durations by severity, with the default limits of silence.
+pub(crate) fn max_quiet(_: &mut SchemaGenerator) -> Schema {
+    by_severity(
+        "Longest time without any message about an open ticket",
+        ["72h", "14d", "45d", "45d"],
+    )
+}
+
 fn by_severity(what: &str, defaults: [&str; 4]) -> Schema {
     let mut properties = serde_json::Map::new();
     for (severity, default) in ["Critical", "High", "Medium", "Low"].iter().zip(defaults) {

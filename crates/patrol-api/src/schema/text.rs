@@ -100,6 +100,12 @@ texts! {
     check_glob => glob(63, "check ids");
     /// Ids of checks or globs of ids.
     check_globs => set(64, &glob(63, "check ids"));
+    /// Ids of checks or globs of ids, at least one.
+    some_check_globs => {
+        let mut list = set(64, &glob(63, "check ids"));
+        list.insert("minItems".to_owned(), json!(1));
+        list
+    };
     /// Glob of a container name.
     container_glob => glob(63, "container names");
     /// Glob of an object name.
@@ -142,6 +148,46 @@ texts! {
     api_version => matching(63, "^v[0-9a-z]+$", "must be an API version such as v1 or v1beta1");
     /// Address of a webhook.
     url => prose(2048);
+    /// Addresses of the members of a cluster.
+    urls => {
+        let mut list = set(8, &prose(2048));
+        list.insert("minItems".to_owned(), json!(1));
+        list
+    };
+    /// Users or telephones that a provider knows.
+    mentions => set(50, &matching(
+        128,
+        "^[+]?[A-Za-z0-9][A-Za-z0-9_.@-]*$",
+        "must be the id of a user or the number of a mobile phone as the provider writes it",
+    ));
+    /// A word that a robot asks for.
+    keyword => {
+        let mut text = prose(64);
+        text.insert("minLength".to_owned(), json!(1));
+        text
+    };
+    /// Hours and minutes of a day.
+    time_of_day => matching(5, "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "must be a time of day from 00:00 to 24:00, such as 09:30");
+    /// Policy and values of `groupBy`.
+    group_key => prose(1024);
+    /// Subject kinds.
+    kind_name => matching(63, "^[A-Z][A-Za-z0-9]*$", "must be a kind such as Deployment");
+    /// Globs of object names.
+    object_globs => set(64, &glob(253, "object names"));
+    /// Why a ticket is waived.
+    waiver_reason => {
+        let mut text = prose(1024);
+        text.insert("minLength".to_owned(), json!(10));
+        text
+    };
+    /// Who did something, when somebody said so.
+    owner_name => prose(253);
+    /// Who answers for something.
+    owner => {
+        let mut text = prose(253);
+        text.insert("minLength".to_owned(), json!(1));
+        text
+    };
     /// Key in a Secret.
     secret_key => matching(253, "^[A-Za-z0-9._-]+$", "must be a key of a Secret: letters, digits, '-', '_' and '.'");
     /// Name of a header we do not set ourselves.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits;
 use crate::time::Time;
-use crate::words::{AlertReason, Party, Phase, Resolution, Severity, ToldState};
+use crate::words::{AlertReason, OverlayKind, Party, Phase, Resolution, Severity, ToldState};
 
 /// What the operator knows about a ticket. An absent status means: open, first edge, nobody told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,12 @@ use crate::words::{AlertReason, Party, Phase, Resolution, Severity, ToldState};
 pub struct TicketStatus {
     /// Open, Acknowledged, Snoozed, Waived or Resolved.
     pub phase: Phase,
+    /// Since when it is in this phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase_since: Option<Time>,
+    /// What people laid over the ticket: an acknowledgement, a snooze or a waiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
     /// How bad it is: Critical, High, Medium, Low or Info.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -58,6 +64,9 @@ pub struct TicketStatus {
     /// Why they must be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert_reason: Option<AlertReason>,
+    /// When that change happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_at: Option<Time>,
     /// What each receiver was last told and accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::ALERTS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["receiver"]))]
@@ -80,6 +89,8 @@ impl Default for TicketStatus {
     fn default() -> Self {
         Self {
             phase: Phase::Open,
+            phase_since: None,
+            overlay: None,
             severity: None,
             party: None,
             title: String::new(),
@@ -94,12 +105,36 @@ impl Default for TicketStatus {
             last_alerted_at: None,
             alert_seq: 1,
             alert_reason: None,
+            alert_at: None,
             alerts: Vec::new(),
             history: Vec::new(),
             conditions: Vec::new(),
             observed_generation: None,
         }
     }
+}
+
+/// What people laid over a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Overlay {
+    /// Acknowledged, Snoozed or Waived.
+    pub kind: OverlayKind,
+    /// Who laid it; absent when nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::owner_name")]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "crate::schema::sentence")]
+    pub reason: String,
+    /// When it ends: what was asked for, or the longest the severity allows.
+    pub until: Time,
+    /// The waiver, as `namespace/name`.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::subject_ref")]
+    pub waiver: Option<String>,
 }
 
 /// What was seen.
@@ -213,6 +248,21 @@ pub struct AlertRecord {
     /// The episode it was told about.
     #[schemars(schema_with = "crate::schema::count")]
     pub episode: u64,
+    /// The step of escalation it was told at.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub level: u64,
+    /// Whether it was told as one of many, by number and not by name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub digest: bool,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// One change of phase.

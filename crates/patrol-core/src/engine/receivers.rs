@@ -1,11 +1,12 @@
 //! Receivers: who they are, whether they answer, and when they may be tried again. One
 //! receiver's trouble is in its own state alone, so it delays no other.
 
+mod manner;
 mod report;
 
 use std::collections::BTreeMap;
 
-use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus};
+use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Endpoint, Locale};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Severity;
 
@@ -18,17 +19,14 @@ use crate::facts::ObjectKey;
 use crate::fingerprint;
 use crate::sym::Sym;
 
+use manner::Manner;
 use report::Back;
 
-/// Tries under way at once while a receiver is well.
-const IN_FLIGHT: usize = 4;
 /// Failures in a row after which the circuit counts as open: people are told so. What is
 /// sent is held down to one probe from the first failure on.
 const CIRCUIT: u32 = 5;
 /// Tickets in one delivery at most; the renderer cuts it into parts.
 const BATCH: usize = 1000;
-/// Messages that may go at once before the rate applies.
-const BURST: i64 = 20;
 /// A message in tokens: milliseconds of a minute, so that a millisecond gains `perMinute`.
 const MESSAGE: i64 = 60_000;
 
@@ -53,7 +51,7 @@ pub(super) struct ReceiverState {
     pub batch: usize,
     /// Tellings the receiver refused for their content, until when.
     pub parked: BTreeMap<String, Mono>,
-    per_minute: u64,
+    manner: Manner,
     /// Messages that may go now, in `MESSAGE` parts: finer than a millisecond's gain at the
     /// lowest rate, so that nothing is lost to rounding. Below zero: a delivery went in more
     /// messages than there was room for, and the next one waits until that is made up for.
@@ -91,6 +89,7 @@ pub(super) fn own_webhook_name(policy: &str) -> String {
 
 impl ReceiverState {
     fn new(target: Target) -> Self {
+        let manner = Manner::of(target.endpoint.kind(), None);
         Self {
             target,
             send_resolved: true,
@@ -106,8 +105,8 @@ impl ReceiverState {
             last_success: None,
             batch: BATCH,
             parked: BTreeMap::new(),
-            per_minute: 600,
-            tokens: BURST * MESSAGE,
+            tokens: i64::from(manner.burst) * MESSAGE,
+            manner,
             refilled: Mono::default(),
             pending: 0,
             pending_by: BTreeMap::new(),
@@ -158,13 +157,17 @@ impl ReceiverState {
         {
             return Err(Some(Span::millis(at.since(now.mono))));
         }
-        let most = if self.failures == 0 { IN_FLIGHT } else { 1 };
+        let most = if self.failures == 0 {
+            self.manner.in_flight
+        } else {
+            1
+        };
         if self.flying().count() >= most {
             return Err(None);
         }
         self.refill(now.mono);
         if self.tokens < MESSAGE {
-            let wait = self.tokens.abs_diff(MESSAGE) / self.per_minute.max(1);
+            let wait = self.tokens.abs_diff(MESSAGE) / self.manner.per_minute();
             return Err(Some(Span::millis(wait + 1)));
         }
         Ok(())
@@ -186,9 +189,12 @@ impl ReceiverState {
     fn refill(&mut self, now: Mono) {
         let elapsed = now.since(self.refilled);
         self.refilled = now;
-        let gained = elapsed.saturating_mul(self.per_minute);
+        let gained = elapsed.saturating_mul(self.manner.per_minute());
         let gained = i64::try_from(gained).unwrap_or(i64::MAX);
-        self.tokens = self.tokens.saturating_add(gained).min(BURST * MESSAGE);
+        self.tokens = self
+            .tokens
+            .saturating_add(gained)
+            .min(i64::from(self.manner.burst) * MESSAGE);
     }
 
     pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
@@ -278,14 +284,15 @@ impl Patrol {
     pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver, now: Now) {
         let name = receiver.metadata.name.clone().unwrap_or_default();
         let uid = receiver.metadata.uid.clone().unwrap_or_default();
-        let Some(webhook) = receiver.spec.webhook.clone() else {
+        let Some(endpoint) = receiver.spec.endpoint() else {
             self.receiver_gone(&name);
             return;
         };
         let target = Target {
             name: name.clone(),
             uid,
-            webhook,
+            endpoint,
+            locale: receiver.spec.locale,
             allow: receiver
                 .spec
                 .addresses
@@ -321,7 +328,7 @@ impl Patrol {
         }
         state.send_resolved = receiver.spec.send_resolved;
         state.coverage = receiver.spec.coverage;
-        state.per_minute = u64::from(receiver.spec.rate.per_minute.max(1));
+        state.manner = Manner::of(state.target.endpoint.kind(), receiver.spec.rate);
         if state.object.is_none() || !self.leading {
             state.adopt(&receiver);
         }
@@ -357,7 +364,8 @@ impl Patrol {
         let target = Target {
             uid: own_webhook_uid(policy, state.uid()),
             name: name.clone(),
-            webhook,
+            endpoint: Endpoint::Webhook(webhook),
+            locale: Locale::default(),
             allow: vec![],
             minimal: false,
         };

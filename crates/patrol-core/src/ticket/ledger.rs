@@ -167,6 +167,8 @@ pub fn record(
         reason: Some(telling.reason),
         at,
         episode: telling.episode,
+        level: 0,
+        digest: false,
     };
     // A receiver that was made anew under its old name: the one before is gone, and the
     // list holds one record a name.
@@ -343,6 +345,8 @@ mod tests {
                 reason: None,
                 at: Time::from_unix(at),
                 episode,
+                level: 0,
+                digest: false,
             },
         )
     }

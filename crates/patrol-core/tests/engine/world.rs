@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use patrol_api::policy::PatrolPolicyStatus;
+use patrol_api::receiver::Endpoint;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_core::clock::{Mono, Now};
@@ -525,7 +526,10 @@ impl World {
                 });
             }
             Effect::Send { id, target, notice } => {
-                self.address = target.webhook.url.unwrap_or_default();
+                self.address = match target.endpoint {
+                    Endpoint::Webhook(webhook) => webhook.url.unwrap_or_default(),
+                    other => other.kind().as_str().to_owned(),
+                };
                 self.deliver(id, target.name, *notice);
             }
             Effect::Review(kinds) => {
@@ -664,6 +668,7 @@ impl World {
         let size = notice.tickets.len().div_ceil(count).max(1);
         let part = |tickets: &[NoticeTicket]| PartOutcome {
             event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
+            by_number: 0,
             class,
             at: self.wall(),
         };

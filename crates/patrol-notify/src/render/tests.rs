@@ -18,6 +18,9 @@ fn ticket(number: usize, filler: usize) -> NoticeTicket {
         seq: 2,
         n: 3,
         reason: AlertReason::Reminder,
+        level: 0,
+        failover: false,
+        overlay: None,
         state: ToldState::Firing,
         phase: Phase::Open,
         severity: Severity::Critical,
@@ -65,6 +68,7 @@ fn notice(tickets: Vec<NoticeTicket>) -> Notice {
             key: "g-1".into(),
             labels: vec![("check".into(), "sidecar-missing".into())],
         },
+        standing: 0,
         counts: Counts {
             firing: 5,
             new: 1,

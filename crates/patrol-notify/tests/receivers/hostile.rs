@@ -335,7 +335,7 @@ async fn nothing_secret_and_nothing_received_is_shown() {
     ] {
         let server = Server::replying(&answer).await;
         let mut request = request(server.url("/LEAK/LEAK?token=LEAK#LEAK"));
-        request.signing = Some(signing.clone());
+        request.credential = Some(Credential::Signing(signing.clone()));
         request.body = br#"{"LEAK":"LEAK"}"#.as_slice().into();
         shown.push_str(&format!("{request:?}"));
         let outcome = within(client.post(request)).await;

@@ -194,7 +194,7 @@ pub fn request(url: impl Into<Secret>) -> Request {
         webhook_id: "msg_abcdefghijklmnopqrstuvwxyz".into(),
         timestamp: 1_800_000_000,
         body: br#"{"type":"patrol.test"}"#.as_slice().into(),
-        signing: None,
+        credential: None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Artefact, cell, markdown};
 use crate::Failure;
 
-/// `docs/reference/policy.md`, `receiver.md` and `ticket.md`.
+/// `docs/reference/policy.md`, `receiver.md`, `ticket.md` and `waiver.md`.
 pub(super) fn files(crds: &[(String, Value)]) -> Result<Vec<Artefact>, Failure> {
     crds.iter().map(|(_, crd)| file(crd)).collect()
 }
@@ -20,6 +20,7 @@ fn file(crd: &Value) -> Result<Artefact, Failure> {
         "PatrolPolicy" => "docs/reference/policy.md",
         "AlertReceiver" => "docs/reference/receiver.md",
         "Ticket" => "docs/reference/ticket.md",
+        "TicketWaiver" => "docs/reference/waiver.md",
         other => return Err(format!("{other}: has no reference page").into()),
     };
     let schema = crd

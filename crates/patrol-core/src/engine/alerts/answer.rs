@@ -38,6 +38,7 @@ impl Patrol {
             // Nothing was sent and nothing said: no reason to try again at once.
             vec![PartOutcome {
                 event_ids: vec![],
+                by_number: 0,
                 class: DeliveryClass::Transient,
                 at: now.wall,
             }]

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::policy::GroupKey;
+use patrol_api::receiver::EndpointKind;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
-use patrol_api::words::{AlertReason, Severity, ToldState};
+use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
 
 use super::super::Patrol;
 use super::{GroupId, Item, Told};
 use crate::facts::ObjectKey;
 use crate::notice::{Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
-use crate::ticket::ledger::Telling;
+use crate::ticket::ledger::{self, Telling};
 
 impl Patrol {
     pub(super) fn group_of(
@@ -54,6 +55,7 @@ impl Patrol {
         &self,
         group: &GroupId,
         receiver_uid: &str,
+        endpoint: EndpointKind,
         items: &[Item],
         now: Time,
     ) -> Option<(Notice, BTreeMap<String, Told>)> {
@@ -99,10 +101,36 @@ impl Patrol {
                 key,
                 labels: labels.clone(),
             },
+            standing: if holds_alarms(endpoint) {
+                self.standing(group, receiver_uid, &tellings)
+            } else {
+                0
+            },
             counts,
             tickets,
         };
         Some((notice, tellings))
+    }
+
+    /// How many tickets of a group the receiver counts as firing once it has accepted these tellings.
+    fn standing(
+        &self,
+        group: &GroupId,
+        receiver_uid: &str,
+        tellings: &BTreeMap<String, Told>,
+    ) -> u32 {
+        let told: BTreeMap<&ObjectKey, ToldState> = tellings
+            .values()
+            .map(|(key, _, telling)| (key, telling.state))
+            .collect();
+        let standing = self.tickets.iter().filter(|(key, ticket, status)| {
+            let state = told
+                .get(*key)
+                .copied()
+                .or_else(|| ledger::told(status, receiver_uid).map(|record| record.state));
+            state == Some(ToldState::Firing) && self.group_of(&group.0, ticket, status) == *group
+        });
+        u32::try_from(standing.count()).unwrap_or(u32::MAX)
     }
 
     /// The cluster, as it was named; else by the UID of its namespace kube-system, which
@@ -118,11 +146,21 @@ impl Patrol {
     }
 }
 
+/// Whether a kind keeps one alarm for a whole group. Counting what stands costs a walk over all tickets.
+const fn holds_alarms(kind: EndpointKind) -> bool {
+    matches!(kind, EndpointKind::Pagerduty | EndpointKind::Alertmanager)
+}
+
 fn count(counts: &mut Counts, item: &NoticeTicket) {
     match item.state {
-        ToldState::Closed => counts.closed += 1,
+        ToldState::Closed => {
+            counts.closed += 1;
+            counts.waived += u32::from(item.phase == Phase::Waived);
+        }
         ToldState::Firing => {
             counts.firing += 1;
+            counts.acknowledged +=
+                u32::from(matches!(item.phase, Phase::Acknowledged | Phase::Snoozed));
             counts.new += u32::from(matches!(
                 item.reason,
                 AlertReason::Opened | AlertReason::Reopened
@@ -160,6 +198,9 @@ fn notice_ticket(
         seq: telling.seq,
         n: telling.n,
         reason: telling.reason,
+        level: 0,
+        failover: false,
+        overlay: status.overlay.clone(),
         state: telling.state,
         phase: status.phase,
         severity: status.severity.unwrap_or(Severity::Medium),

@@ -261,7 +261,9 @@ impl Patrol {
         items.sort_by_key(|item| std::cmp::Reverse(item.severity));
         items.truncate(state.batch.max(1));
         let target = Box::new(state.target.clone());
-        let Some((notice, tellings)) = self.notice(&group, &target.uid, &items, now.wall) else {
+        let kind = target.endpoint.kind();
+        let Some((notice, tellings)) = self.notice(&group, &target.uid, kind, &items, now.wall)
+        else {
             return Turn::Taken;
         };
         let id = self.begin_delivery();

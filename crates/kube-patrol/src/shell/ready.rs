@@ -1,0 +1,273 @@
+//! What a delivery needs before it can send: the receiver's addresses and credentials, read from Secrets on use, and its
+//! HTTP client. Never shows a value.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+
+use patrol_api::receiver::{Endpoint, HeaderFrom, SecretKeyRef, UrlFrom};
+use patrol_api::time::Span;
+use patrol_core::clock::Mono;
+use patrol_core::effect::Target;
+use patrol_core::event::DeliveryClass;
+use patrol_notify::address::{Allow, AllowError, Filter};
+use patrol_notify::headers::{ExtraHeaders, HeaderError};
+use patrol_notify::{Client, ClientConfig, Credential, Secret, SigningSecrets, kinds};
+
+use super::delivery::Post;
+
+/// A client that was not used for so long is forgotten: its receiver may be gone.
+const KEPT: Span = Span::hours(1);
+
+/// The clients of all receivers, by UID.
+#[derive(Default)]
+pub(super) struct Clients(Mutex<HashMap<String, Cached>>);
+
+/// A receiver's client, with what it was made from.
+struct Cached {
+    target: Target,
+    ca: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+    client: Client,
+    used: Mono,
+}
+
+/// Everything one delivery needs, resolved.
+pub(super) struct Ready {
+    pub client: Client,
+    /// At least one; all of them are posted to.
+    pub urls: Vec<Secret>,
+    pub credential: Option<Credential>,
+    /// The values it was made from.
+    pub secrets: Vec<Secret>,
+}
+
+/// What an endpoint names, whatever its kind.
+struct Needs<'a> {
+    urls: Vec<&'a str>,
+    url_from: Option<&'a UrlFrom>,
+    credential: Option<&'a SecretKeyRef>,
+    ca: Option<&'a SecretKeyRef>,
+    headers: &'a [HeaderFrom],
+}
+
+impl<'a> Needs<'a> {
+    fn of(endpoint: &'a Endpoint) -> Self {
+        let chat = |url_from: &'a UrlFrom, credential: Option<&'a SecretKeyRef>| Needs {
+            urls: vec![],
+            url_from: Some(url_from),
+            credential,
+            ca: None,
+            headers: &[],
+        };
+        match endpoint {
+            Endpoint::Webhook(webhook) => Needs {
+                urls: webhook.url.as_deref().into_iter().collect(),
+                url_from: webhook.url_from.as_ref(),
+                credential: webhook.signing_secret_ref.as_ref(),
+                ca: webhook.ca_secret_ref.as_ref(),
+                headers: &webhook.headers_from,
+            },
+            Endpoint::Alertmanager(spec) => Needs {
+                urls: spec
+                    .url
+                    .iter()
+                    .chain(&spec.urls)
+                    .map(String::as_str)
+                    .collect(),
+                url_from: spec.url_from.as_ref(),
+                credential: None,
+                ca: spec.ca_secret_ref.as_ref(),
+                headers: &spec.headers_from,
+            },
+            Endpoint::Slack(spec) => chat(&spec.url_from, None),
+            Endpoint::Teams(spec) => chat(&spec.url_from, None),
+            Endpoint::Dingtalk(spec) => chat(&spec.url_from, spec.signing_secret_ref.as_ref()),
+            Endpoint::Feishu(spec) => chat(&spec.url_from, spec.signing_secret_ref.as_ref()),
+            Endpoint::Wecom(spec) => chat(&spec.url_from, None),
+            Endpoint::Pagerduty(spec) => Needs {
+                urls: vec![&spec.url],
+                url_from: None,
+                credential: Some(&spec.routing_key_secret_ref),
+                ca: None,
+                headers: &[],
+            },
+        }
+    }
+}
+
+/// Whether a Secret has a part in reaching an endpoint, so that reading it again may help.
+pub(super) fn uses_secrets(endpoint: &Endpoint) -> bool {
+    let needs = Needs::of(endpoint);
+    needs.url_from.is_some()
+        || needs.credential.is_some()
+        || needs.ca.is_some()
+        || !needs.headers.is_empty()
+}
+
+/// Reads what a target names and makes its client. `fresh` reads past any cache.
+pub(super) async fn prepare(
+    post: &Post,
+    target: &Target,
+    fresh: bool,
+) -> Result<Ready, DeliveryClass> {
+    let needs = Needs::of(&target.endpoint);
+    let mut secrets = vec![];
+    let mut urls: Vec<Secret> = needs.urls.iter().map(|url| Secret::from(*url)).collect();
+    if let Some(from) = needs.url_from
+        && urls.is_empty()
+    {
+        urls.push(read(post, &from.secret_key_ref, fresh, &mut secrets).await?);
+    }
+    if urls.is_empty() {
+        return Err(DeliveryClass::Config("no url is given: set url or urlFrom"));
+    }
+    if matches!(target.endpoint, Endpoint::Alertmanager(_)) {
+        urls = urls.into_iter().map(alerts_api).collect();
+    }
+    let credential = match needs.credential {
+        None => None,
+        Some(at) => {
+            let value = read(post, at, fresh, &mut secrets).await?;
+            Some(credential(target, value)?)
+        }
+    };
+    let ca = match needs.ca {
+        None => None,
+        Some(at) => Some(read(post, at, fresh, &mut secrets).await?),
+    };
+    let mut headers = vec![];
+    for header in needs.headers {
+        let value = read(post, &header.secret_key_ref, fresh, &mut secrets).await?;
+        headers.push((header.name.clone(), value));
+    }
+    let client = client(post, target, ca, headers)?;
+    Ok(Ready {
+        client,
+        urls,
+        credential,
+        secrets,
+    })
+}
+
+/// Where Alertmanager takes alerts, below the address people know it by.
+fn alerts_api(url: Secret) -> Secret {
+    match url.expose_text() {
+        Some(text) if !text.ends_with("/api/v2/alerts") => {
+            Secret::from(format!("{}/api/v2/alerts", text.trim_end_matches('/')))
+        }
+        _ => url,
+    }
+}
+
+fn credential(target: &Target, value: Secret) -> Result<Credential, DeliveryClass> {
+    Ok(match &target.endpoint {
+        Endpoint::Dingtalk(_) => Credential::Dingtalk(value),
+        Endpoint::Feishu(_) => Credential::Feishu(value),
+        Endpoint::Pagerduty(_) => Credential::RoutingKey(value),
+        Endpoint::Webhook(_)
+        | Endpoint::Alertmanager(_)
+        | Endpoint::Slack(_)
+        | Endpoint::Teams(_)
+        | Endpoint::Wecom(_) => {
+            let parsed = SigningSecrets::parse(&value);
+            Credential::Signing(parsed.map_err(|error| refused(target, &error, error.detail()))?)
+        }
+    })
+}
+
+async fn read(
+    post: &Post,
+    at: &SecretKeyRef,
+    fresh: bool,
+    secrets: &mut Vec<Secret>,
+) -> Result<Secret, DeliveryClass> {
+    let value = post.secrets.read(&at.name, &at.key, fresh).await;
+    let value = value.ok_or(DeliveryClass::SecretMissing)?;
+    secrets.push(value.clone());
+    Ok(value)
+}
+
+/// A receiver that cannot be used as it is set up: what is wrong and what to do becomes its
+/// condition, and where exactly a line in the log. Neither holds a value.
+fn refused(target: &Target, error: &impl Display, detail: &'static str) -> DeliveryClass {
+    tracing::warn!(receiver = target.name, reason = %error, "receiver cannot be used");
+    DeliveryClass::Config(detail)
+}
+
+/// The receiver's client; a new one when anything it was made from changed, because
+/// pooled connections were checked against the old.
+fn client(
+    post: &Post,
+    target: &Target,
+    ca: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+) -> Result<Client, DeliveryClass> {
+    let now = (post.clock)().mono;
+    let mut clients = post
+        .clients
+        .0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(cached) = clients.get_mut(&target.uid)
+        && cached.target == *target
+        && same_secret(cached.ca.as_ref(), ca.as_ref())
+        && same_headers(&cached.headers, &headers)
+    {
+        cached.used = now;
+        return Ok(cached.client.clone());
+    }
+    let allow =
+        Allow::parse(&target.allow).map_err(|error| refused(target, &error, AllowError::DETAIL))?;
+    let config = ClientConfig {
+        filter: Filter::new(
+            post.allow_loopback,
+            post.denied.iter().copied(),
+            Some(allow),
+        ),
+        headers: extra_headers(target, &headers)?,
+        ca_pem: ca.clone(),
+        kind: target.endpoint.kind(),
+        content_type: kinds::content_type(&target.endpoint),
+        ..ClientConfig::default()
+    };
+    let client = Client::new(config).map_err(|error| refused(target, &error, error.detail()))?;
+    let cached = Cached {
+        target: target.clone(),
+        ca,
+        headers,
+        client: client.clone(),
+        used: now,
+    };
+    clients.retain(|_, cached| now.since(cached.used) < KEPT.as_millis());
+    clients.insert(target.uid.clone(), cached);
+    Ok(client)
+}
+
+fn extra_headers(
+    target: &Target,
+    headers: &[(String, Secret)],
+) -> Result<ExtraHeaders, DeliveryClass> {
+    let bad = |error: HeaderError| refused(target, &error, error.detail());
+    let is_authorization = |name: &str| name.eq_ignore_ascii_case("authorization");
+    let plain = headers
+        .iter()
+        .filter(|(name, _)| !is_authorization(name))
+        .map(|(name, value)| (name.as_str(), value));
+    let mut extra = ExtraHeaders::parse(plain).map_err(bad)?;
+    if let Some((_, value)) = headers.iter().find(|(name, _)| is_authorization(name)) {
+        extra = extra.with_authorization(value).map_err(bad)?;
+    }
+    Ok(extra)
+}
+
+fn same_secret(a: Option<&Secret>, b: Option<&Secret>) -> bool {
+    a.map(Secret::expose) == b.map(Secret::expose)
+}
+
+fn same_headers(a: &[(String, Secret)], b: &[(String, Secret)]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|((an, av), (bn, bv))| an == bn && av.expose() == bv.expose())
+}

@@ -1,0 +1,23 @@
+//! slack.
+
+use patrol_api::receiver::SlackSpec;
+use patrol_core::notice::Notice;
+use serde_json::json;
+
+use super::Style;
+use crate::classify::Verdict;
+use crate::render::{Limits, Part, single};
+
+pub(super) fn render(
+    notice: &Notice,
+    _limits: &Limits,
+    _style: Style,
+    _spec: &SlackSpec,
+) -> Vec<Part> {
+    let text = format!("{} {}", notice.reason, notice.group.key);
+    single(notice, &json!({"text": text}))
+}
+
+pub(super) fn classify(by_status: Verdict, _body: &[u8]) -> Verdict {
+    by_status
+}
