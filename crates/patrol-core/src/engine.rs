@@ -11,6 +11,7 @@ mod once;
 mod onlookers;
 mod overflow;
 mod patrols;
+mod people;
 mod policies;
 mod receivers;
 mod snapshot;
@@ -201,6 +202,7 @@ impl Patrol {
         self.finish_patrols(now);
         if self.can_act() && self.knows_whom_to_tell(now) {
             self.doubt_predecessor();
+            self.settle_standbys(now);
             self.settle_tickets(now);
             self.send_due(now);
         }

@@ -24,3 +24,4 @@ pub mod schedule;
 pub mod selector;
 pub mod sym;
 pub mod ticket;
+pub mod windows;

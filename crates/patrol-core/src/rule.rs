@@ -127,6 +127,10 @@ pub struct PolicyRules {
     pub schedule: crate::schedule::Schedule,
     /// `clearAfter`.
     pub clear_after: Span,
+    /// Steps of escalation.
+    pub steps: std::sync::Arc<[patrol_api::policy::EscalationStep]>,
+    /// When messages may go out.
+    pub windows: std::sync::Arc<crate::windows::Windows>,
 }
 
 /// All policies that compile, by name.

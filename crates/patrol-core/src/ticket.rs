@@ -3,6 +3,7 @@
 pub mod forged;
 pub mod ledger;
 pub mod life;
+pub mod overlay;
 pub mod text;
 
 use std::collections::BTreeMap;

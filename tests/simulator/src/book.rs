@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::{Ticket, TicketStatus};
-use patrol_api::words::ToldState;
+use patrol_api::words::{AlertReason, ToldState};
 use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
 use patrol_core::notice::NoticeTicket;
@@ -35,6 +35,8 @@ pub struct Taken {
     pub event_id: String,
     /// Firing or Closed.
     pub state: ToldState,
+    /// Why.
+    pub reason: AlertReason,
     /// Episode, edge and telling of it.
     pub rank: (u64, u64, u64),
     /// The delivery it came with.

@@ -410,6 +410,7 @@ impl Sim {
             receiver_name: target.name.clone(),
             event_id: ticket.event_id.clone(),
             state: ticket.state,
+            reason: ticket.reason,
             rank: (ticket.episode, ticket.seq, ticket.n),
             delivery,
             known: false,

@@ -19,6 +19,8 @@ pub const PATHS: usize = 8;
 pub const PATH: usize = 200;
 /// Entries in `status.history`.
 pub const HISTORY: usize = 20;
+/// Length of `status.overlay.by`.
+pub const BY: usize = 253;
 /// Length of `status.history[].actor`.
 pub const ACTOR: usize = 64;
 /// Records in `status.alerts`: more receivers than anyone has, for a record that does not fit is told for ever.

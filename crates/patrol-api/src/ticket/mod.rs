@@ -17,7 +17,9 @@ use crate::schema::rules;
 use crate::time::Time;
 use crate::words::Layer;
 
-pub use status::{Affected, AlertRecord, Episode, Evidence, HistoryEntry, Overlay, TicketStatus};
+pub use status::{
+    Affected, AlertRecord, Episode, Evidence, HistoryEntry, Overlay, Spent, TicketStatus,
+};
 
 /// One gap on one subject.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -22,6 +22,11 @@ pub struct TicketStatus {
     /// What people laid over the ticket: an acknowledgement, a snooze or a waiver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<Overlay>,
+    /// Wishes of people that are over and do not count again: their time passed, the ticket became worse, or the
+    /// episode they were meant for ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind"]))]
+    pub spent: Vec<Spent>,
     /// How bad it is: Critical, High, Medium, Low or Info.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -91,6 +96,7 @@ impl Default for TicketStatus {
             phase: Phase::Open,
             phase_since: None,
             overlay: None,
+            spent: Vec::new(),
             severity: None,
             party: None,
             title: String::new(),
@@ -131,10 +137,31 @@ pub struct Overlay {
     pub reason: String,
     /// When it ends: what was asked for, or the longest the severity allows.
     pub until: Time,
+    /// The end that was asked for, by which the wish is known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Time>,
+    /// Whether the due time counts anew when the waiver ends.
+    #[serde(
+        default,
+        rename = "resetSLA",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub reset_sla: bool,
     /// The waiver, as `namespace/name`.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::subject_ref")]
     pub waiver: Option<String>,
+}
+
+/// A wish that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Spent {
+    /// Acknowledged or Snoozed.
+    pub kind: OverlayKind,
+    /// The end that was asked for.
+    pub asked: Time,
 }
 
 /// What was seen.

@@ -15,13 +15,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
-use patrol_api::words::{Severity, ToldState};
+use patrol_api::words::{AlertReason, Severity, ToldState};
 
 use super::{Keys, Patrol};
 use crate::clock::{Mono, Now};
 use crate::facts::ObjectKey;
 use crate::sym::Sym;
 use crate::ticket::ledger::{self, Pace, Telling};
+
+/// An episode that nobody heard of is history after this time: whoever is added to a policy later hears of none.
+const LATE_FOR: Span = Span::days(7);
 
 /// When which ticket owes something to whom.
 #[derive(Debug, Default)]
@@ -178,12 +181,13 @@ impl Patrol {
 fn owed(ticket: &Ticket, status: &TicketStatus, route: &Route, now: Time) -> Option<Telling> {
     let uid = ticket.metadata.uid.as_deref().unwrap_or("");
     let mut telling = ledger::obligation(uid, status, &route.uid, &route.pace)?;
-    let noted = telling.due.minus(match telling.state {
-        ToldState::Firing => route.pace.group_wait,
-        ToldState::Closed => Span::ZERO,
-    });
-    if telling.is_edge() && ledger::is_ahead(noted, now) {
+    let noted = match telling.state {
+        ToldState::Firing => status.alert_at.or(status.episode.opened_at),
+        ToldState::Closed => status.phase_since.or(status.episode.resolved_at),
+    };
+    if telling.is_edge() && noted.is_some_and(|at| ledger::is_ahead(at, now)) {
         telling.due = now;
     }
-    Some(telling)
+    let stale = telling.reason == AlertReason::Late && now.since(telling.due) > LATE_FOR;
+    (!stale).then_some(telling)
 }

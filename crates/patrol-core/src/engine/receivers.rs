@@ -3,10 +3,11 @@
 
 mod manner;
 mod report;
+mod standby;
 
 use std::collections::BTreeMap;
 
-use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Endpoint, Locale};
+use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Endpoint, Failover, Locale};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Severity;
 
@@ -48,6 +49,10 @@ pub(super) struct ReceiverState {
     /// The last outcome, when it was no success.
     pub trouble: Option<DeliveryClass>,
     pub last_success: Option<Time>,
+    /// Since when it is not ready.
+    failing_since: Option<Time>,
+    /// Whether another stands in for it.
+    failed_over: bool,
     pub batch: usize,
     /// Tellings the receiver refused for their content, until when.
     pub parked: BTreeMap<String, Mono>,
@@ -103,6 +108,8 @@ impl ReceiverState {
             opened: None,
             trouble: None,
             last_success: None,
+            failing_since: None,
+            failed_over: false,
             batch: BATCH,
             parked: BTreeMap::new(),
             tokens: i64::from(manner.burst) * MESSAGE,
@@ -118,10 +125,24 @@ impl ReceiverState {
         }
     }
 
+    /// When the receiver was made, where that is known.
+    pub fn made(&self) -> Option<Time> {
+        let object = self.object.as_ref()?;
+        let at = object.metadata.creation_timestamp.as_ref()?;
+        Some(patrol_api::condition::from_meta_time(at))
+    }
+
+    /// Who stands in for it now.
+    pub fn fails_over_to(&self) -> Option<&Failover> {
+        let failover = self.object.as_ref()?.spec.failover.as_ref()?;
+        self.failed_over.then_some(failover)
+    }
+
     /// What the server has is the truth.
     fn adopt(&mut self, object: &AlertReceiver) {
         self.status = object.status.clone().unwrap_or_default();
         self.last_success = self.status.last_success_time;
+        self.failing_since = standby::failing_since(&self.status);
     }
 
     /// Whether a single run need not wait for it: what is wrong takes a person, or it was
@@ -221,6 +242,7 @@ impl ReceiverState {
                 self.not_before_wall = None;
                 self.opened = None;
                 self.trouble = None;
+                self.failing_since = None;
                 self.last_success = self.last_success.max(Some(at));
             }
             DeliveryClass::Throttled(wait) => {
@@ -252,6 +274,7 @@ impl ReceiverState {
 
     fn fail(&mut self, class: DeliveryClass, (base, most): (u64, u64), at: Time, now: Mono) {
         self.trouble = Some(class);
+        self.failing_since = self.failing_since.or(Some(at));
         self.failures = self.failures.saturating_add(1);
         if self.is_circuit_open() {
             self.opened = self.opened.or(Some(at));

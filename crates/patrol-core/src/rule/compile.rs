@@ -18,6 +18,7 @@ use crate::pattern::{Glob, ImagePattern};
 use crate::schedule::Schedule;
 use crate::selector::Selector;
 use crate::sym::Sym;
+use crate::windows::Windows;
 use blocks::is_block_check;
 
 struct Compiler<'a> {
@@ -46,6 +47,7 @@ pub fn compile(
     rules.extend(c.block_rules(&name, spec, &scope));
     let disabled = c.overrides(&mut rules, &spec.overrides);
     c.routes(spec);
+    let windows = Arc::new(c.windows(spec, now));
     rules.sort_by(|a, b| (a.check, &a.requirement).cmp(&(b.check, &b.requirement)));
     match (c.problems.is_empty(), schedule) {
         (true, Some(schedule)) => Ok(PolicyRules {
@@ -61,6 +63,8 @@ pub fn compile(
             graces: spec.graces.clone(),
             schedule,
             clear_after: spec.tickets.clear_after,
+            steps: spec.alerts.escalation.clone().into(),
+            windows,
         }),
         _ => {
             c.problems.sort();
@@ -163,6 +167,16 @@ impl Compiler<'_> {
                 };
                 self.problem(field, message);
                 None
+            }
+        }
+    }
+
+    fn windows(&mut self, spec: &api::PatrolPolicySpec, now: Time) -> Windows {
+        match Windows::compile(&spec.alerts.windows, now) {
+            Ok(windows) => windows,
+            Err((field, message)) => {
+                self.problem(format!("spec.alerts.windows{field}"), message);
+                Windows::default()
             }
         }
     }

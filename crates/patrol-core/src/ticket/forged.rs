@@ -6,15 +6,18 @@ use patrol_api::time::Time;
 use patrol_api::words::Phase;
 
 use super::life::conditions;
+use super::overlay;
 
 /// Whether a stored status contradicts itself, so that someone else must have written it:
 /// a phase Resolved without the record of a resolution, or the reverse, or a phase that
-/// silences and that nothing of ours ever sets.
+/// silences without an overlay that says why, or the reverse.
 #[must_use]
 pub fn is_forged(status: &TicketStatus) -> bool {
     let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
     let last = status.history.last().map(|h| h.to);
-    !matches!(status.phase, Phase::Open | Phase::Resolved)
+    let laid = status.overlay.as_ref().map(|o| overlay::phase_of(o.kind));
+    let silenced = Some(status.phase).filter(|p| !matches!(p, Phase::Open | Phase::Resolved));
+    silenced != laid
         || (status.phase == Phase::Resolved) != ended
         || last.is_some_and(|to| (to == Phase::Resolved) != (status.phase == Phase::Resolved))
 }
@@ -25,8 +28,11 @@ pub fn mend(status: &mut TicketStatus, now: Time) {
     let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
     if resolved_last && ended {
         status.phase = Phase::Resolved;
+        status.overlay = None;
     } else {
+        // Whatever people wish is laid over it anew.
         status.phase = Phase::Open;
+        status.overlay = None;
         status.episode.resolved_at = None;
         status.episode.resolution = None;
     }

@@ -9,8 +9,14 @@ use patrol_api::ticket::{Affected, Evidence, HistoryEntry, TicketStatus, limits}
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Party, Phase, Resolution, Severity};
 
+use super::overlay::{self, Wishes};
 use super::text;
 use crate::check::Judgement;
+
+mod deadlines;
+mod flapping;
+
+pub use flapping::clear_after;
 
 /// Who writes history entries.
 const ACTOR: &str = "kube-patrol";
@@ -83,15 +89,21 @@ pub struct LifeRules {
     pub sla: BySeverity,
     /// How long a subject must stay clean.
     pub clear_after: Span,
+    /// Longest time without any message, by severity.
+    pub max_quiet: BySeverity,
 }
 
 impl LifeRules {
     /// As a policy says.
     #[must_use]
-    pub const fn of(rules: &patrol_api::policy::TicketRules) -> Self {
+    pub const fn of(
+        rules: &patrol_api::policy::TicketRules,
+        alerts: &patrol_api::policy::Alerts,
+    ) -> Self {
         Self {
             sla: rules.sla,
             clear_after: rules.clear_after,
+            max_quiet: alerts.max_quiet,
         }
     }
 }
@@ -111,6 +123,8 @@ pub fn open(standing: &Standing, rules: &LifeRules, now: Time) -> TicketStatus {
     let mut status = TicketStatus {
         first_opened_at: Some(now),
         alert_reason: Some(AlertReason::Opened),
+        alert_at: Some(now),
+        phase_since: Some(now),
         ..TicketStatus::default()
     };
     status.episode.opened_at = Some(now);
@@ -128,11 +142,12 @@ pub fn advance(
     status: &mut TicketStatus,
     clean_since: &mut Option<Time>,
     assessment: &Assessment,
+    wishes: &Wishes<'_>,
     rules: &LifeRules,
     now: Time,
 ) -> Change {
     if status.phase == Phase::Resolved {
-        return advance_resolved(status, clean_since, assessment, rules, now);
+        return advance_resolved(status, clean_since, assessment, wishes, rules, now);
     }
     let mut change = Change::default();
     match assessment {
@@ -173,9 +188,19 @@ pub fn advance(
         }
         Assessment::Hold => *clean_since = None,
     }
-    if status.phase != Phase::Resolved {
-        breach(status, now, &mut change);
+    if status.phase == Phase::Resolved {
+        overlay::end_episode(status, wishes);
+    } else {
+        let sla = status.severity.and_then(|s| rules.sla.get(s));
+        let laid = overlay::settle(status, wishes, sla, now);
+        if laid.is_some() {
+            let why = unverified(status);
+            conditions(status, why.as_deref(), now);
+        }
+        change.transition = change.transition.or(laid);
+        deadlines::pass(status, rules, now, &mut change);
     }
+    flapping::calm_down(status, now, &mut change);
     change
 }
 
@@ -183,12 +208,16 @@ fn advance_resolved(
     status: &mut TicketStatus,
     clean_since: &mut Option<Time>,
     assessment: &Assessment,
+    wishes: &Wishes<'_>,
     rules: &LifeRules,
     now: Time,
 ) -> Change {
     *clean_since = None;
     let Assessment::Failing(standing) = assessment else {
-        return Change::default();
+        let mut change = Change::default();
+        overlay::end_episode(status, wishes);
+        flapping::calm_down(status, now, &mut change);
+        return change;
     };
     let ended = status.episode.resolved_at.unwrap_or(now);
     let start = match status.episode.sla_start {
@@ -197,6 +226,8 @@ fn advance_resolved(
     };
     let before = status.phase;
     status.phase = Phase::Open;
+    status.phase_since = Some(now);
+    overlay::end_episode(status, wishes);
     status.episode = patrol_api::ticket::Episode {
         n: status.episode.n.saturating_add(1),
         opened_at: Some(now),
@@ -206,14 +237,18 @@ fn advance_resolved(
     status.recurrences = status.recurrences.saturating_add(1);
     describe(status, standing, now);
     status.episode.due_at = due(rules, standing.severity, start);
-    edge(status, AlertReason::Reopened);
+    edge(status, AlertReason::Reopened, now);
     push_history(status, Some(before), Phase::Open, "Reopened", now);
+    flapping::notice(status, now);
     conditions(status, None, now);
     let mut change = Change {
         transition: Some("Reopened"),
         look_again: None,
     };
-    breach(status, now, &mut change);
+    let sla = status.severity.and_then(|s| rules.sla.get(s));
+    overlay::settle(status, wishes, sla, now);
+    deadlines::pass(status, rules, now, &mut change);
+    flapping::calm_down(status, now, &mut change);
     change
 }
 
@@ -239,14 +274,12 @@ fn still_failing(
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
-            edge(status, AlertReason::SeverityRaised);
-            push_history(
-                status,
-                Some(Phase::Open),
-                Phase::Open,
-                "SeverityRaised",
-                now,
-            );
+            let phase = status.phase;
+            // What people put off was less bad than this.
+            overlay::cancel(status, now);
+            edge(status, AlertReason::SeverityRaised, now);
+            let after = status.phase;
+            push_history(status, Some(phase), after, "SeverityRaised", now);
             Some("SeverityRaised")
         }
         _ => None,
@@ -314,7 +347,7 @@ fn clearing(
     // Nor does it go on where nobody was looking.
     let since = since.max(fresh_since.min(now));
     *clean_since = Some(since);
-    let clear_at = since.plus(rules.clear_after);
+    let clear_at = since.plus(flapping::clear_after(status, rules.clear_after, now));
     if now >= clear_at {
         status.episode.first_clean_at = Some(since);
         resolve(status, resolution, now, change);
@@ -326,6 +359,7 @@ fn clearing(
 fn resolve(status: &mut TicketStatus, resolution: Resolution, now: Time, change: &mut Change) {
     let before = status.phase;
     status.phase = Phase::Resolved;
+    status.phase_since = Some(now);
     status.episode.resolved_at = Some(now);
     status.episode.resolution = Some(resolution);
     push_history(
@@ -340,26 +374,20 @@ fn resolve(status: &mut TicketStatus, resolution: Resolution, now: Time, change:
     change.look_again = None;
 }
 
-fn breach(status: &mut TicketStatus, now: Time, change: &mut Change) {
-    let Some(due) = status.episode.due_at else {
-        return;
-    };
-    if status.episode.breached_at.is_some() {
-        return;
-    }
-    if now >= due {
-        status.episode.breached_at = Some(now);
-        edge(status, AlertReason::SLABreached);
-        push_history(status, Some(status.phase), status.phase, "SLABreached", now);
-        change.transition = change.transition.or(Some("SLABreached"));
-    } else {
-        change.look_again = Some(change.look_again.map_or(due, |at| at.min(due)));
-    }
-}
-
-fn edge(status: &mut TicketStatus, reason: AlertReason) {
+/// Something happened that every receiver must be told.
+pub(super) fn edge(status: &mut TicketStatus, reason: AlertReason, now: Time) {
     status.alert_seq = status.alert_seq.saturating_add(1);
     status.alert_reason = Some(reason);
+    status.alert_at = Some(now);
+}
+
+/// Why the subject cannot be verified, as the conditions have it.
+fn unverified(status: &TicketStatus) -> Option<String> {
+    status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Verified" && c.status == "Unknown")
+        .map(|c| c.message.clone())
 }
 
 fn due(rules: &LifeRules, severity: Severity, start: Time) -> Option<Time> {
@@ -374,12 +402,24 @@ pub fn push_history(
     reason: &str,
     now: Time,
 ) {
+    push_history_by(status, from, to, reason, None, now);
+}
+
+/// The same, by someone else than this program.
+pub(super) fn push_history_by(
+    status: &mut TicketStatus,
+    from: Option<Phase>,
+    to: Phase,
+    reason: &str,
+    by: Option<&str>,
+    now: Time,
+) {
     status.history.push(HistoryEntry {
         at: now,
         from,
         to,
         reason: text::cut(reason, limits::REASON),
-        actor: ACTOR.to_owned(),
+        actor: text::cut(by.unwrap_or(ACTOR), limits::ACTOR),
     });
     let extra = status.history.len().saturating_sub(limits::HISTORY);
     status.history.drain(..extra);
@@ -401,7 +441,12 @@ pub(super) fn conditions(status: &mut TicketStatus, unknown: Option<&str>, now: 
             reason,
             message: match resolved {
                 true => "the episode has ended",
-                false => "the finding holds",
+                false => match status.phase {
+                    Phase::Acknowledged => "the finding holds, and somebody knows of it",
+                    Phase::Snoozed => "the finding holds, and is put off for a while",
+                    Phase::Waived => "the finding holds, and somebody takes the risk",
+                    Phase::Open | Phase::Resolved => "the finding holds",
+                },
             },
             generation: None,
         },

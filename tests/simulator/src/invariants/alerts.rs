@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Ticket;
-use patrol_api::words::{Mode, Phase, Severity, ToldState};
+use patrol_api::words::{AlertReason, Mode, Phase, Severity, ToldState};
 use patrol_core::facts::ObjectKey;
 use patrol_core::fingerprint;
 use patrol_core::kind::Kind;
@@ -98,6 +98,11 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
                 Some(_) => None,
             }
         }
+        // It came and went before it could be told: one line says both.
+        ToldState::Closed if new.reason == AlertReason::Late => of_place
+            .iter()
+            .any(|t| t.state == ToldState::Firing && t.rank.0 == episode)
+            .then(|| "as missed, having been told that it fires".to_owned()),
         ToldState::Closed => {
             let opened = of_place
                 .iter()
@@ -247,8 +252,7 @@ pub fn all_told(sim: &mut Sim) {
                 .get(place)
                 .is_none_or(|at| at + 6 * MINUTE > sim.now)
                 || status
-                    .episode
-                    .breached_at
+                    .alert_at
                     .is_some_and(|at| sim.wall().since(at).as_secs() < 360);
             if !told && !young && !parked {
                 missed.push(format!(

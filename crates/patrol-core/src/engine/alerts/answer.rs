@@ -81,7 +81,8 @@ impl Patrol {
 
     /// Records exactly the tellings of an accepted part.
     fn accepted(&mut self, name: &str, flight: &Flight, part: &PartOutcome, now: Now) {
-        for event_id in &part.event_ids {
+        let by_name = part.event_ids.len().saturating_sub(part.by_number);
+        for (place, event_id) in part.event_ids.iter().enumerate() {
             let Some((key, ticket_uid, telling)) = flight.tellings.get(event_id) else {
                 continue;
             };
@@ -94,7 +95,8 @@ impl Patrol {
                 continue;
             }
             if let Some(status) = self.tickets.status_mut(key) {
-                ledger::record(status, name, &flight.receiver_uid, telling, part.at);
+                let digest = place >= by_name;
+                ledger::record(status, name, &flight.receiver_uid, telling, digest, part.at);
             }
             self.counters.told(name, telling.reason);
             self.counters

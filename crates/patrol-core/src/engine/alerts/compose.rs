@@ -6,7 +6,7 @@ use patrol_api::policy::GroupKey;
 use patrol_api::receiver::EndpointKind;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
-use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
+use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
 
 use super::super::Patrol;
 use super::{GroupId, Item, Told};
@@ -198,13 +198,16 @@ fn notice_ticket(
         seq: telling.seq,
         n: telling.n,
         reason: telling.reason,
-        level: 0,
-        failover: false,
+        level: telling.level,
+        failover: telling.failover,
         overlay: status.overlay.clone(),
         state: telling.state,
         phase: status.phase,
         severity: status.severity.unwrap_or(Severity::Medium),
-        resolution: status.episode.resolution,
+        resolution: match telling.reason {
+            AlertReason::Waived => Some(Resolution::Waived),
+            _ => status.episode.resolution,
+        },
         check: finding.check.clone(),
         requirement: finding.requirement.clone(),
         title: status.title.clone(),

@@ -1,82 +1,157 @@
 //! Routes: who is told about a ticket. Decides nothing about when.
 
+use std::sync::Arc;
+
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::Alerts;
 use patrol_api::ticket::{Ticket, TicketStatus};
-use patrol_api::words::{Phase, Severity, ToldState};
+use patrol_api::words::{Mode, Phase, Severity, ToldState};
 
 use super::super::Patrol;
 use super::super::receivers::own_webhook_name;
 use super::Route;
 use crate::pattern::Glob;
-use crate::ticket::ledger::{self, Pace};
+use crate::ticket::ledger::{self, Join, Pace};
 
 impl Patrol {
     /// Who is told about a ticket.
     pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
-        if status.phase == Phase::Resolved {
-            return self.told_routes(&ticket.spec.finding.policy, status);
+        let mut routes = match status.phase {
+            Phase::Resolved => self.late_routes(ticket, status),
+            _ => self.open_routes(ticket, status),
+        };
+        // Whoever was told that it fires is told that it ended, routed or not.
+        routes.extend(self.told_routes(&ticket.spec.finding.policy, status));
+        let mut routes = dedup(routes);
+        if let Some(until) = self.held_until(ticket, status) {
+            for route in &mut routes {
+                route.pace.held_until = Some(until);
+            }
         }
+        routes
+    }
+
+    fn open_routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
         let finding = &ticket.spec.finding;
         if finding.policy == COVERAGE_POLICY {
-            return self.coverage_routes();
+            return self.with_failover(self.coverage_routes(), status);
         }
         let Some(state) = self.policies.get(finding.policy.as_str()) else {
             return vec![];
         };
-        if state.object.spec.mode == patrol_api::words::Mode::Observe || state.is_leaving() {
+        if state.object.spec.mode == Mode::Observe || state.is_leaving() {
             return vec![];
         }
         let alerts = &state.object.spec.alerts;
         let mut routes: Vec<Route> = alerts
             .receivers
             .iter()
-            .filter(|route| {
-                let severity = status.severity.unwrap_or(Severity::Medium);
-                let party = status.party;
-                route.min_severity.is_none_or(|min| severity >= min)
-                    && (route.parties.is_empty()
-                        || party.is_some_and(|p| route.parties.contains(&p)))
-                    && (route.checks.is_empty()
-                        || route
-                            .checks
-                            .iter()
-                            .any(|g| Glob::compile(g).is_ok_and(|g| g.matches(&finding.check))))
-            })
-            .filter_map(|route| self.route(&route.name, alerts))
+            .filter(|route| is_for(route, ticket, status))
+            .filter_map(|route| self.route(&route.name, &finding.policy, alerts))
             .collect();
-        routes.extend(self.route(&own_webhook_name(&finding.policy), alerts));
-        dedup(routes)
+        routes.extend(self.route(&own_webhook_name(&finding.policy), &finding.policy, alerts));
+        let mut routes = self.with_failover(dedup(routes), status);
+        // After the others: who is told anyway does not join.
+        routes.extend(self.steps(&finding.policy, alerts, status));
+        routes
     }
 
-    fn route(&self, receiver: &str, alerts: &Alerts) -> Option<Route> {
+    /// The receivers of steps of escalation, each from its step on.
+    fn steps(&self, policy: &str, alerts: &Alerts, status: &TicketStatus) -> Vec<Route> {
+        (1_u64..)
+            .zip(&alerts.escalation)
+            .filter(|(_, step)| {
+                status
+                    .severity
+                    .is_some_and(|s| step.severities.contains(&s))
+            })
+            .filter_map(|(level, step)| {
+                let mut route = self.route(step.receiver.as_deref()?, policy, alerts)?;
+                route.pace.join = Some(Join {
+                    level,
+                    after: step.after,
+                });
+                Some(route)
+            })
+            .collect()
+    }
+
+    /// With those who stand in for receivers that are not ready.
+    fn with_failover(&self, mut routes: Vec<Route>, status: &TicketStatus) -> Vec<Route> {
+        let severity = status.severity.unwrap_or(Severity::Medium);
+        let mut others = vec![];
+        for route in &routes {
+            let Some(state) = self.receivers.get(&route.receiver) else {
+                continue;
+            };
+            let Some(failover) = state.fails_over_to() else {
+                continue;
+            };
+            if severity < failover.min_severity {
+                continue;
+            }
+            let Some(other) = self.receivers.get(&failover.receiver) else {
+                continue;
+            };
+            others.push(Route {
+                receiver: failover.receiver.clone(),
+                uid: other.target.uid.clone(),
+                pace: Pace {
+                    failover: true,
+                    send_resolved: other.send_resolved,
+                    since: None,
+                    ..route.pace.clone()
+                },
+            });
+        }
+        routes.extend(others);
+        routes
+    }
+
+    fn route(&self, receiver: &str, policy: &str, alerts: &Alerts) -> Option<Route> {
         let state = self.receivers.get(receiver)?;
+        let compiled = self.rulebook.policies.get(policy);
         Some(Route {
             receiver: receiver.to_owned(),
             uid: state.target.uid.clone(),
             pace: Pace {
-                repeat: alerts.repeat,
-                group_wait: alerts.group_wait,
                 send_resolved: state.send_resolved,
+                windows: compiled.map_or_else(Arc::default, |p| Arc::clone(&p.windows)),
+                steps: compiled.map_or_else(Arc::default, |p| Arc::clone(&p.steps)),
+                since: state.made(),
+                missed_after: alerts.missed_after,
+                ..Pace::plain(alerts.repeat, alerts.group_wait)
             },
         })
     }
 
-    /// Whoever was told that it fires is told that it ended, routed or not; at the pace of
-    /// the policy while there is one.
+    /// Who was told that it fires, at the pace of the policy while there is one.
     fn told_routes(&self, policy: &str, status: &TicketStatus) -> Vec<Route> {
+        let firing =
+            |uid: &str| ledger::told(status, uid).is_some_and(|r| r.state == ToldState::Firing);
+        if !matches!(status.phase, Phase::Resolved | Phase::Waived) || status.alerts.is_empty() {
+            return vec![];
+        }
+        let default = Alerts::default();
         let alerts = self
             .policies
             .get(policy)
-            .map_or_else(Alerts::default, |p| p.object.spec.alerts.clone());
+            .map_or(&default, |p| &p.object.spec.alerts);
         self.receivers
             .iter()
-            .filter(|(_, state)| {
-                ledger::told(status, &state.target.uid)
-                    .is_some_and(|r| r.state == ToldState::Firing)
-            })
-            .filter_map(|(name, _)| self.route(name, &alerts))
+            .filter(|(_, state)| firing(&state.target.uid))
+            .filter_map(|(name, _)| self.route(name, policy, alerts))
             .collect()
+    }
+
+    /// Who may have to hear that a ticket came and went.
+    fn late_routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
+        let unheard = |route: &Route| {
+            ledger::told(status, &route.uid).is_none_or(|r| r.episode < status.episode.n)
+        };
+        let mut routes = self.open_routes(ticket, status);
+        routes.retain(unheard);
+        routes
     }
 
     /// The always-on checks are told to receivers marked for them, or, when none is, to
@@ -85,18 +160,19 @@ impl Patrol {
         let enforcing: Vec<_> = self
             .policies
             .values()
-            .filter(|p| p.object.spec.mode == patrol_api::words::Mode::Enforce && !p.is_leaving())
+            .filter(|p| p.object.spec.mode == Mode::Enforce && !p.is_leaving())
             .collect();
         if enforcing.is_empty() {
             return vec![];
         }
         let alerts = Alerts::default();
+        let route = |name: &str, alerts: &Alerts| self.route(name, COVERAGE_POLICY, alerts);
         if self.receivers.values().any(|r| r.coverage) {
             return self
                 .receivers
                 .iter()
                 .filter(|(_, state)| state.coverage)
-                .filter_map(|(name, _)| self.route(name, &alerts))
+                .filter_map(|(name, _)| route(name, &alerts))
                 .collect();
         }
         let mut routes = vec![];
@@ -106,9 +182,9 @@ impl Patrol {
                 alerts
                     .receivers
                     .iter()
-                    .filter_map(|r| self.route(&r.name, alerts)),
+                    .filter_map(|r| route(&r.name, alerts)),
             );
-            routes.extend(self.route(&own_webhook_name(policy.name()), alerts));
+            routes.extend(route(&own_webhook_name(policy.name()), alerts));
         }
         dedup(routes)
     }
@@ -138,6 +214,20 @@ impl Patrol {
     }
 }
 
+/// Whether a route of a policy is for a ticket.
+fn is_for(route: &patrol_api::policy::Route, ticket: &Ticket, status: &TicketStatus) -> bool {
+    let severity = status.severity.unwrap_or(Severity::Medium);
+    let check = &ticket.spec.finding.check;
+    route.min_severity.is_none_or(|min| severity >= min)
+        && (route.parties.is_empty() || status.party.is_some_and(|p| route.parties.contains(&p)))
+        && (route.checks.is_empty()
+            || route
+                .checks
+                .iter()
+                .any(|g| Glob::compile(g).is_ok_and(|g| g.matches(check))))
+}
+
+/// Each receiver once: as it is told anyway, before as a stand-in or by escalation.
 fn dedup(mut routes: Vec<Route>) -> Vec<Route> {
     routes.sort_by(|a, b| a.receiver.cmp(&b.receiver));
     routes.dedup_by(|a, b| a.receiver == b.receiver);

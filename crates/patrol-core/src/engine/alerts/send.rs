@@ -180,7 +180,14 @@ impl Patrol {
     /// This receiver does not want to hear of ends: only the record is closed.
     fn close_silently(&mut self, key: &ObjectKey, route: &Route, telling: &Telling, now: Now) {
         if let Some(status) = self.tickets.status_mut(key) {
-            ledger::record(status, &route.receiver, &route.uid, telling, now.wall);
+            ledger::record(
+                status,
+                &route.receiver,
+                &route.uid,
+                telling,
+                false,
+                now.wall,
+            );
         }
         self.tickets.touch(key);
         self.closing.dirty = true;
@@ -300,7 +307,10 @@ impl Draft {
         self.urgent |= item.telling.is_edge()
             && item.telling.state == ToldState::Firing
             && (item.severity == Severity::Critical
-                || item.telling.reason == AlertReason::SLABreached);
+                || matches!(
+                    item.telling.reason,
+                    AlertReason::SLABreached | AlertReason::Overdue
+                ));
         self.items.push(item);
     }
 }

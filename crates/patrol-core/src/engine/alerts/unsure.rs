@@ -88,7 +88,7 @@ impl Patrol {
         let open: Vec<ObjectKey> = self
             .tickets
             .iter()
-            .filter(|(_, _, status)| status.phase == Phase::Open)
+            .filter(|(_, _, status)| status.phase != Phase::Resolved)
             .map(|(key, _, _)| key.clone())
             .collect();
         for key in &open {
@@ -101,7 +101,11 @@ impl Patrol {
         let Some((ticket, status)) = self.tickets.view(key) else {
             return;
         };
-        let (Phase::Open, Some(due)) = (status.phase, status.episode.opened_at) else {
+        let Some(due) = status
+            .episode
+            .opened_at
+            .filter(|_| status.phase != Phase::Resolved)
+        else {
             return;
         };
         let (episode, seq) = (status.episode.n, status.alert_seq);
@@ -119,6 +123,8 @@ impl Patrol {
             seq,
             n: 1,
             reason: status.alert_reason.unwrap_or(AlertReason::Opened),
+            level: 0,
+            failover: false,
             due,
         };
         for (receiver, uid) in untold {
@@ -158,7 +164,7 @@ impl Patrol {
         };
         let last = status.last_alerted_at;
         for (uid, (receiver, telling)) in &told {
-            self.closing.dirty |= ledger::record(status, receiver, uid, telling, now.wall);
+            self.closing.dirty |= ledger::record(status, receiver, uid, telling, false, now.wall);
         }
         // It was perhaps told, but certainly not accepted now.
         status.last_alerted_at = last;

@@ -1,6 +1,7 @@
 //! Settling: from what is known of each finding to what its ticket should say. It asks for
 //! writes and never makes them.
 
+use patrol_api::policy::{Alerts, TicketRules};
 use patrol_api::ticket::TicketStatus;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{Phase, Severity};
@@ -13,6 +14,7 @@ use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::inspect::Presence;
 use crate::ticket::life::{self, Assessment, LifeRules};
+use crate::ticket::overlay::Wishes;
 
 /// The end of a ticket that was deleted under us is tried to be told for so long.
 const END_OWED_FOR: Span = Span::days(1);
@@ -90,7 +92,8 @@ impl Patrol {
         };
         let waited = || {
             let since = held.clean_since.unwrap_or(now);
-            now >= since.plus(self.life_rules(&known.finding.policy).clear_after)
+            let rule = self.life_rules(&known.finding.policy).clear_after;
+            now >= since.plus(life::clear_after(&held.status, rule, now))
         };
         held.status.phase != Phase::Resolved && (fresh_since.is_none() || waited())
     }
@@ -180,6 +183,7 @@ impl Patrol {
                 &mut held.status,
                 &mut held.clean_since,
                 &known.assessment,
+                &Wishes::default(),
                 &rules,
                 now.wall,
             );
@@ -200,6 +204,7 @@ impl Patrol {
             &mut held.status,
             &mut held.clean_since,
             &known.assessment,
+            &Wishes::default(),
             &rules,
             now.wall,
         );
@@ -219,6 +224,7 @@ impl Patrol {
         let rules = self.life_rules(&known.finding.policy);
         let retention = self.retention(&known.finding.policy);
         let within = self.config.status_within;
+        let waived = self.waived(key, now.wall);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
         };
@@ -235,10 +241,16 @@ impl Patrol {
             .status
             .is_none()
             .then(|| bootstrap_at(object, within, now.wall));
+        let wishes = Wishes {
+            acknowledge: object.spec.acknowledge.as_ref(),
+            snooze: object.spec.snooze.as_ref(),
+            waiver: waived.as_ref(),
+        };
         let change = life::advance(
             &mut held.status,
             &mut held.clean_since,
             &known.assessment,
+            &wishes,
             &rules,
             now.wall,
         );
@@ -280,17 +292,15 @@ impl Patrol {
 
     /// What a policy says of its tickets' lives; a policy that is gone leaves defaults.
     fn life_rules(&self, policy: &str) -> LifeRules {
-        let rules = self.policies.get(policy).map(|p| p.ticket_rules());
-        let default = patrol_api::policy::TicketRules::default;
-        rules.map_or_else(|| LifeRules::of(&default()), LifeRules::of)
+        match self.policies.get(policy) {
+            Some(state) => LifeRules::of(state.ticket_rules(), &state.object.spec.alerts),
+            None => LifeRules::of(&TicketRules::default(), &Alerts::default()),
+        }
     }
 
     pub(super) fn retention(&self, policy: &str) -> Span {
         let rules = self.policies.get(policy).map(|p| p.ticket_rules());
-        rules.map_or_else(
-            || patrol_api::policy::TicketRules::default().retention,
-            |rules| rules.retention,
-        )
+        rules.map_or_else(|| TicketRules::default().retention, |rules| rules.retention)
     }
 
     pub(super) fn tell_transition(&mut self, key: &ObjectKey, reason: &str, status: &TicketStatus) {
