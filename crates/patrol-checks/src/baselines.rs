@@ -34,4 +34,9 @@ pub const BASELINES: &[Baseline] = &[
 ];
 
 /// Checks that judge as soon as any policy exists, under the reserved policy name.
-pub const ALWAYS_ON: &[&str] = &["kind-unreadable", "namespace-unpatrolled", "patrol-overdue"];
+pub const ALWAYS_ON: &[&str] = &[
+    "kind-unreadable",
+    "namespace-unpatrolled",
+    "patrol-overdue",
+    "waiver-overdue",
+];

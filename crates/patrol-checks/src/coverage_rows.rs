@@ -397,16 +397,16 @@ fn every_kind_an_enabled_check_reads_is_judged_once() {
             "{names:?}"
         );
     }
-    // A policy that only has the always-on checks needs namespaces alone.
+    // A policy that only has the always-on checks needs namespaces and waivers alone.
     let few = World::new(json!({})).judge(UNREADABLE);
-    assert_eq!(few.len(), 1);
-    // A suspended policy needs nothing.
+    assert_eq!(few.len(), 2);
+    // A suspended policy needs nothing more.
     let suspended = World::new(json!({})).with_policy(
         "s",
         json!({"suspend": true, "baselines": [],
         "checks": [{"name": "a", "nodeAgent": {"selector": {"matchLabels": {"app": "a"}}}}]}),
     );
-    assert_eq!(suspended.judge(UNREADABLE).len(), 1);
+    assert_eq!(suspended.judge(UNREADABLE).len(), 2);
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod testing;
 #[cfg(test)]
 mod version_rows;
 mod virtual_node_pod_uncovered;
+mod waiver_overdue;
 mod words;
 
 use patrol_core::check::Check;
@@ -82,6 +83,7 @@ const CHECKS: &[&dyn Check] = &[
     &sidecar_not_injectable::SidecarNotInjectable,
     &sidecar_not_ready::SidecarNotReady,
     &virtual_node_pod_uncovered::VirtualNodePodUncovered,
+    &waiver_overdue::WaiverOverdue,
 ];
 
 #[cfg(test)]

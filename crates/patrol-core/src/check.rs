@@ -17,6 +17,7 @@ use patrol_api::time::Time;
 use patrol_api::words::{Layer, Party, Profile, Severity};
 
 use crate::facts::Namespace;
+use crate::facts::ObjectKey;
 use crate::inventory::{Inventory, Pod, RootKey};
 use crate::kind::Kind;
 use crate::rule::Rule;
@@ -220,6 +221,19 @@ pub struct OwnState {
     pub overdue: BTreeMap<Sym, Option<Time>>,
     /// UIDs of the policies.
     pub policy_uids: BTreeMap<Sym, String>,
+    /// How waivers stand.
+    pub waivers: BTreeMap<ObjectKey, WaiverState>,
+}
+
+/// How a waiver stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverState {
+    /// Its UID.
+    pub uid: Option<String>,
+    /// How it stands.
+    pub standing: crate::waiver::Standing,
+    /// The same in a sentence.
+    pub message: String,
 }
 
 /// What a check may look at.

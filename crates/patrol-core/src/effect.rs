@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use patrol_api::policy::PatrolPolicyStatus;
 use patrol_api::receiver::{AlertReceiverStatus, Endpoint, Locale};
 use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::waiver::TicketWaiverStatus;
 
 use crate::clock::Mono;
 use crate::event::{DeliveryId, WriteId};
@@ -81,6 +82,15 @@ pub enum Effect {
         at: Precondition,
         /// The whole status.
         status: Box<AlertReceiverStatus>,
+    },
+    /// Replace a waiver's status.
+    WriteWaiverStatus {
+        /// Answer with it.
+        id: WriteId,
+        /// Which waiver.
+        at: Precondition,
+        /// The whole status.
+        status: Box<TicketWaiverStatus>,
     },
     /// Send a notice, in as many parts as sizes ask for.
     Send {

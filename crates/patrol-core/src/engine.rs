@@ -17,6 +17,7 @@ mod receivers;
 mod snapshot;
 mod status;
 mod tickets;
+mod waivers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,6 +94,7 @@ pub struct Patrol {
     tickets: tickets::Tickets,
     evaluation: evaluate::Evaluation,
     overflow: overflow::Overflow,
+    waivers: waivers::Waivers,
     agenda: alerts::Agenda,
     writes: BTreeMap<WriteId, PendingWrite>,
     next_id: u64,
@@ -127,6 +129,7 @@ enum WriteTarget {
     PolicyStatus(Sym),
     PolicyFinalizer(Sym),
     ReceiverStatus(String),
+    WaiverStatus(ObjectKey),
 }
 
 /// When the engine wants to be woken.
@@ -150,6 +153,7 @@ impl Patrol {
             tickets: tickets::Tickets::default(),
             evaluation: evaluate::Evaluation::default(),
             overflow: overflow::Overflow::default(),
+            waivers: waivers::Waivers::default(),
             agenda: alerts::Agenda::default(),
             writes: BTreeMap::new(),
             next_id: 0,
@@ -207,6 +211,7 @@ impl Patrol {
             self.send_due(now);
         }
         if self.can_report() {
+            self.settle_waivers(now);
             self.settle_policies(now);
             self.settle_receivers(now);
         }
@@ -359,6 +364,7 @@ impl Patrol {
             WriteTarget::PolicyStatus(name) => self.policy_written(&name, false, result, now),
             WriteTarget::PolicyFinalizer(name) => self.policy_written(&name, true, result, now),
             WriteTarget::ReceiverStatus(name) => self.receiver_written(&name, result, now),
+            WriteTarget::WaiverStatus(key) => self.waiver_written(&key, result, now),
         }
     }
 

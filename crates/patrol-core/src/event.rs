@@ -9,6 +9,7 @@ use patrol_api::policy::PatrolPolicy;
 use patrol_api::receiver::AlertReceiver;
 use patrol_api::ticket::Ticket;
 use patrol_api::time::{Span, Time};
+use patrol_api::waiver::TicketWaiver;
 
 use crate::facts::{DecodeError, ObjectKey, Observed};
 use crate::inventory::{Blindness, Instances};
@@ -86,6 +87,7 @@ pub enum Written {
     Ticket(Box<Ticket>),
     Policy(Box<PatrolPolicy>),
     Receiver(Box<AlertReceiver>),
+    Waiver(Box<TicketWaiver>),
     Nothing,
 }
 

@@ -354,6 +354,7 @@ impl<'a> Inspector<'a> {
                 .webhooks(kind)
                 .any(|(name, _)| name == &*key.name),
             Kind::PatrolPolicy => self.own.policy_uids.contains_key(key.name.as_str()),
+            Kind::TicketWaiver => self.own.waivers.contains_key(&key),
             Kind::EndpointSlice | Kind::AlertReceiver | Kind::Ticket => true,
             _ => self.inventory.root_exists(&RootKey {
                 kind,

@@ -157,7 +157,7 @@ impl Inventory {
                 Change::None => vec![],
                 _ => vec![Touched::Everything],
             },
-            Fact::Policy(_) | Fact::Receiver(_) | Fact::Ticket(_) => vec![],
+            Fact::Policy(_) | Fact::Receiver(_) | Fact::Ticket(_) | Fact::Waiver(_) => vec![],
         }
     }
 

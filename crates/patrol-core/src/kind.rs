@@ -27,6 +27,7 @@ pub enum Kind {
     PatrolPolicy,
     AlertReceiver,
     Ticket,
+    TicketWaiver,
 }
 
 /// What the API calls a kind.
@@ -48,7 +49,7 @@ use Kind as K;
 
 impl Kind {
     /// Every kind, in the order used for reports.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 21] = [
         K::Pod,
         K::Node,
         K::Namespace,
@@ -69,6 +70,7 @@ impl Kind {
         K::PatrolPolicy,
         K::AlertReceiver,
         K::Ticket,
+        K::TicketWaiver,
     ];
 
     /// Kinds whose objects own pods.
@@ -165,13 +167,17 @@ impl Kind {
             K::PatrolPolicy => info(OURS, "v1alpha1", "PatrolPolicy", "patrolpolicies", false),
             K::AlertReceiver => info(OURS, "v1alpha1", "AlertReceiver", "alertreceivers", false),
             K::Ticket => info(OURS, "v1alpha1", "Ticket", "tickets", true),
+            K::TicketWaiver => info(OURS, "v1alpha1", "TicketWaiver", "ticketwaivers", true),
         }
     }
 
     /// Whether the kind is one of ours (its objects steer the patrol and are not inspected).
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, K::PatrolPolicy | K::AlertReceiver | K::Ticket)
+        matches!(
+            self,
+            K::PatrolPolicy | K::AlertReceiver | K::Ticket | K::TicketWaiver
+        )
     }
 
     /// Whether a cluster may lack the kind: it comes with a definition that someone installs.

@@ -24,4 +24,5 @@ pub mod schedule;
 pub mod selector;
 pub mod sym;
 pub mod ticket;
+pub mod waiver;
 pub mod windows;

@@ -62,9 +62,9 @@ pub fn rights(kinds: impl IntoIterator<Item = Kind>) -> Rights {
         .collect();
     cluster.extend([
         rule(
-            "policies and receivers are read",
+            "policies, receivers and waivers are read",
             OURS,
-            &["alertreceivers", "patrolpolicies"],
+            &["alertreceivers", "patrolpolicies", "ticketwaivers"],
             &["get", "list", "watch"],
         ),
         rule(
@@ -74,9 +74,13 @@ pub fn rights(kinds: impl IntoIterator<Item = Kind>) -> Rights {
             &["patch"],
         ),
         rule(
-            "policies and receivers are reported on",
+            "policies, receivers and waivers are reported on",
             OURS,
-            &["alertreceivers/status", "patrolpolicies/status"],
+            &[
+                "alertreceivers/status",
+                "patrolpolicies/status",
+                "ticketwaivers/status",
+            ],
             &["update"],
         ),
         rule(

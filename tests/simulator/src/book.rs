@@ -66,6 +66,8 @@ pub enum Wrote {
     Finalizer,
     /// A receiver's status.
     Receiver,
+    /// A waiver's status.
+    Waiver,
 }
 
 /// One write that the server carried out.

@@ -190,6 +190,9 @@ impl Sim {
             Effect::WritePolicyFinalizer { at, present, .. } => {
                 self.world.write_policy_finalizer(at, *present)
             }
+            Effect::WriteWaiverStatus { at, status, .. } => {
+                self.world.write_waiver_status(at, status)
+            }
             Effect::WriteReceiverStatus { at, status, .. } => {
                 self.world.write_receiver_status(at, status)
             }
@@ -257,6 +260,7 @@ impl Sim {
             Effect::WritePolicyStatus { at, .. } => (Some(Wrote::Policy), at.key.clone()),
             Effect::WritePolicyFinalizer { at, .. } => (Some(Wrote::Finalizer), at.key.clone()),
             Effect::WriteReceiverStatus { at, .. } => (Some(Wrote::Receiver), at.key.clone()),
+            Effect::WriteWaiverStatus { at, .. } => (Some(Wrote::Waiver), at.key.clone()),
             _ => (None, ObjectKey::default()),
         }
     }
@@ -433,7 +437,8 @@ fn write_id(effect: &Effect) -> Option<WriteId> {
         | Effect::ReadTicket { id, .. }
         | Effect::WritePolicyStatus { id, .. }
         | Effect::WritePolicyFinalizer { id, .. }
-        | Effect::WriteReceiverStatus { id, .. } => Some(*id),
+        | Effect::WriteReceiverStatus { id, .. }
+        | Effect::WriteWaiverStatus { id, .. } => Some(*id),
         Effect::Send { .. }
         | Effect::Review(_)
         | Effect::Count(_)

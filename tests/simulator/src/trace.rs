@@ -139,6 +139,9 @@ pub fn effect(effect: &Effect) -> String {
                 conditions.join(" ")
             )
         }
+        Effect::WriteWaiverStatus { id, at, .. } => {
+            format!("WriteWaiverStatus {} {} @{}", id.0, at.key, at.version)
+        }
         Effect::WriteReceiverStatus { id, at, .. } => {
             format!("WriteReceiverStatus {} {} @{}", id.0, at.key, at.version)
         }

@@ -9,6 +9,7 @@ use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus};
 use patrol_api::receiver::AlertReceiverStatus;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
+use patrol_api::waiver::TicketWaiverStatus;
 use patrol_core::effect::Precondition;
 use patrol_core::event::{Refusal, WriteResult, Written};
 use patrol_core::facts::ObjectKey;
@@ -274,6 +275,17 @@ impl World {
         status: &AlertReceiverStatus,
     ) -> WriteResult {
         self.guarded(Kind::AlertReceiver, at, |value| {
+            set_top(value, "status", serde_json::to_value(status));
+        })
+    }
+
+    /// Replaces the status of a waiver.
+    pub fn write_waiver_status(
+        &mut self,
+        at: &Precondition,
+        status: &TicketWaiverStatus,
+    ) -> WriteResult {
+        self.guarded(Kind::TicketWaiver, at, |value| {
             set_top(value, "status", serde_json::to_value(status));
         })
     }

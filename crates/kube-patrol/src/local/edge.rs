@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use patrol_api::waiver::TicketWaiver;
 use patrol_core::clock::Now;
 use patrol_core::effect::Effect;
 use patrol_core::event::Event;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use super::inputs::{Inputs, Scan, Take};
 use super::secrets::{SecretFile, Secrets};
 use super::store::lock::{Lock, LockError, lock};
-use super::store::{Declarations, Tickets, atomic, random};
+use super::store::{Declarations, Declared, Tickets, atomic, random};
 use super::watch::Watch;
 use super::worker::{Changes, Order, Sink, Stopped, Worker};
 use super::world::World;
@@ -175,6 +176,7 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         .collect();
     let policies = Declarations::open(state.clone(), "policies");
     let receivers = Declarations::open(state.clone(), "receivers");
+    let waivers = Declarations::open(state.clone(), "waivers");
     let index = state.join(INDEX);
     let saved = index::load(&index);
     let kept = |kind: Kind, names: Vec<String>| {
@@ -192,7 +194,13 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         .chain(kept(
             Kind::AlertReceiver,
             receivers.names().map(str::to_owned).collect(),
-        )),
+        ))
+        .chain(
+            waivers
+                .names()
+                .map(|name| (Kind::TicketWaiver, TicketWaiver::place(name)))
+                .collect::<Vec<_>>(),
+        ),
     );
     Worker {
         inputs: Inputs::new(inputs, vec![state.clone()], options.namespace.clone()),
@@ -200,6 +208,7 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
         tickets: Tickets::new(state.clone()),
         policies,
         receivers,
+        waivers,
         secrets,
         index,
         saved,

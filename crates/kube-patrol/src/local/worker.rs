@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use patrol_api::names::ANNOTATION_PATROL_NOW;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::receiver::AlertReceiver;
+use patrol_api::waiver::TicketWaiver;
 use patrol_core::clock::Now;
 use patrol_core::effect::Effect;
 use patrol_core::engine::FINALIZER;
@@ -23,7 +24,7 @@ use crate::manifests::NotInspected;
 
 use super::inputs::{Id, Inputs, Scan};
 use super::secrets::Secrets;
-use super::store::{Declarations, Tickets};
+use super::store::{Declarations, Declared, Tickets};
 use super::watch::{Burst, Watch};
 use super::world::{Change, Look, World};
 use super::{index, store, terminal};
@@ -67,6 +68,7 @@ pub struct Worker {
     pub(super) tickets: Tickets,
     pub(super) policies: Declarations<PatrolPolicy>,
     pub(super) receivers: Declarations<AlertReceiver>,
+    pub(super) waivers: Declarations<TicketWaiver>,
     pub(super) secrets: Arc<RwLock<Secrets>>,
     pub(super) index: PathBuf,
     pub(super) saved: index::Index,
@@ -207,6 +209,10 @@ impl Worker {
                 let events = match kind {
                     Kind::PatrolPolicy => self.policies.manifest_gone(&key.name, now.wall),
                     Kind::AlertReceiver => self.receivers.manifest_gone(&key.name, now.wall),
+                    Kind::TicketWaiver => {
+                        let name = TicketWaiver::name_of(&key);
+                        self.waivers.manifest_gone(&name, now.wall)
+                    }
                     _ => vec![Event::Gone(kind, key)],
                 };
                 for event in events {
@@ -219,6 +225,7 @@ impl Worker {
                 let kept = match kind {
                     Kind::PatrolPolicy => self.policies.seen(&key.name),
                     Kind::AlertReceiver => self.receivers.seen(&key.name),
+                    Kind::TicketWaiver => self.waivers.seen(&TicketWaiver::name_of(&key)),
                     _ => None,
                 };
                 if let Some(event) = kept {
@@ -242,6 +249,7 @@ impl Worker {
             }
             Fact::Receiver(_) if &*seen.key.name == terminal::NAME => vec![],
             Fact::Receiver(receiver) => self.receivers.manifest(receiver, now.wall),
+            Fact::Waiver(waiver) => self.waivers.manifest(waiver, now.wall),
             _ => vec![Event::Seen(Box::new(seen))],
         }
     }
@@ -270,6 +278,9 @@ impl Worker {
             }
             Effect::WriteReceiverStatus { id, at, status } => {
                 self.receivers.write_status(id, &at, *status)
+            }
+            Effect::WriteWaiverStatus { id, at, status } => {
+                self.waivers.write_status(id, &at, *status)
             }
             Effect::WritePolicyFinalizer { id, at, present } => self
                 .policies

@@ -1,7 +1,7 @@
 //! What is counted of the engine, from a snapshot of it.
 
-use patrol_api::time::Time;
-use patrol_api::words::Severity;
+use patrol_api::time::{Span, Time};
+use patrol_api::words::{Phase, Severity};
 use patrol_core::engine::Snapshot;
 use patrol_core::event::DeliveryClass;
 
@@ -79,6 +79,30 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         "Open tickets that come and go.",
         [],
         [([], s.flapping)],
+    );
+    families.counts(
+        "tickets_waived",
+        "Tickets whose risk somebody takes for a while.",
+        [],
+        [([], waived(s))],
+    );
+    families.counts(
+        "waivers",
+        "TicketWaivers, by how they stand.",
+        ["standing"],
+        s.waivers
+            .iter()
+            .map(|(standing, n)| ([(*standing).to_owned()], *n)),
+    );
+    families.counts(
+        "waivers_expiring",
+        "TicketWaivers that hold and end within so many days.",
+        ["days"],
+        [1_u64, 7, 30].map(|days| {
+            let by = now.plus(Span::days(days));
+            let ends = s.waiver_ends.iter().filter(|end| **end <= by).count();
+            ([days.to_string()], u64::try_from(ends).unwrap_or(u64::MAX))
+        }),
     );
     families.counts(
         "tickets_unwritten",
@@ -322,4 +346,12 @@ fn kinds(families: &mut Families, s: &Snapshot, now: Time) {
             .iter()
             .filter_map(|(kind, (.., heard))| Some(([word(kind)], age((*heard)?, now)))),
     );
+}
+
+fn waived(s: &Snapshot) -> u64 {
+    s.tickets
+        .iter()
+        .filter(|((_, _, phase), _)| *phase == Phase::Waived)
+        .map(|(_, n)| n)
+        .sum()
 }

@@ -261,16 +261,11 @@ async fn clients_and_series_of_receivers_that_are_gone_are_forgotten() {
     post.timings.export(&mut families, &Snapshot::default());
     let left = families.into_families();
     assert!(left.iter().all(|family| family.get_metric().is_empty()));
-    let mut clients = post.clients.lock().unwrap();
-    let cached = clients.get_mut("u").unwrap();
-    let now = (post.clock)().mono;
-    cached.used = Mono(now.0.saturating_sub(KEPT.as_millis()));
-    drop(clients);
+    post.clients.age("u");
     let other = Target {
         uid: "other".into(),
         ..to(&receiver.url)
     };
-    client(&post, &other, None, vec![]).unwrap();
-    let clients = post.clients.lock().unwrap();
-    assert_eq!(clients.keys().collect::<Vec<_>>(), ["other"]);
+    class(&post, &other).await;
+    assert_eq!(post.clients.uids(), ["other"]);
 }

@@ -250,6 +250,7 @@ fn ticket_write(effect: &Effect) -> Option<WriteId> {
         Effect::WritePolicyStatus { .. }
         | Effect::WritePolicyFinalizer { .. }
         | Effect::WriteReceiverStatus { .. }
+        | Effect::WriteWaiverStatus { .. }
         | Effect::Send { .. }
         | Effect::Review(_)
         | Effect::Count(_)

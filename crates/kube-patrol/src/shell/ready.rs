@@ -271,3 +271,18 @@ fn same_headers(a: &[(String, Secret)], b: &[(String, Secret)]) -> bool {
             .zip(b)
             .all(|((an, av), (bn, bv))| an == bn && av.expose() == bv.expose())
 }
+
+#[cfg(test)]
+impl Clients {
+    /// Makes a client one that was not used for long.
+    pub(super) fn age(&self, uid: &str) {
+        let mut clients = self.0.lock().unwrap();
+        let cached = clients.get_mut(uid).unwrap();
+        cached.used = Mono(cached.used.0.saturating_sub(KEPT.as_millis()));
+    }
+
+    /// Whose clients are kept.
+    pub(super) fn uids(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+}

@@ -155,7 +155,7 @@ impl Patrol {
         now: Now,
     ) -> Option<(Telling, String)> {
         let (ticket, status) = self.tickets.view(key)?;
-        let mut routes = self.routes(ticket, status).into_iter();
+        let mut routes = self.routes(ticket, status, now.wall).into_iter();
         let route = routes.find(|route| route.receiver == receiver.as_str())?;
         let telling = owed(ticket, status, &route, now.wall)?;
         let id = telling.event_id(ticket.metadata.uid.as_deref().unwrap_or(""), &route.uid);
@@ -166,7 +166,7 @@ impl Patrol {
     pub(super) fn plan_alerts(&mut self, key: &ObjectKey, now: Now) {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
-            for route in self.routes(ticket, status) {
+            for route in self.routes(ticket, status, now.wall) {
                 if let Some(telling) = owed(ticket, status, &route, now.wall) {
                     plans.push((Sym::new(&route.receiver), telling.due));
                 }

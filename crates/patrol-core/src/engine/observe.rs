@@ -53,6 +53,9 @@ impl Patrol {
                     if kind == Kind::AlertReceiver {
                         self.receivers_uninstalled();
                     }
+                    if kind == Kind::TicketWaiver {
+                        self.waivers_uninstalled(now);
+                    }
                 }
             }
             Event::Counted(crd, count) => {
@@ -96,6 +99,10 @@ impl Patrol {
                 self.inventory.sight_mut(Kind::Ticket).seen(&seen.key);
                 self.ticket_seen(seen.key, *ticket, now);
             }
+            Fact::Waiver(waiver) => {
+                self.inventory.sight_mut(Kind::TicketWaiver).seen(&seen.key);
+                self.waiver_seen(seen.key, *waiver, now);
+            }
             _ => {
                 let (kind, key) = (seen.kind, seen.key.clone());
                 let before = self.seen_by_others(kind, &key);
@@ -112,6 +119,7 @@ impl Patrol {
             Kind::PatrolPolicy => self.policy_gone(&key.name),
             Kind::AlertReceiver => self.receiver_gone(&key.name),
             Kind::Ticket => self.ticket_gone(key, now),
+            Kind::TicketWaiver => self.waiver_gone(key, now),
             _ => {
                 let before = self.seen_by_others(kind, key);
                 let touched = self.inventory.delete(kind, key);

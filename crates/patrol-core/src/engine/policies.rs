@@ -196,6 +196,7 @@ impl Patrol {
             Kind::PatrolPolicy => self.policies.values_mut().for_each(|p| p.listed = false),
             Kind::AlertReceiver => self.receivers_listing(),
             Kind::Ticket => self.tickets_listing(),
+            Kind::TicketWaiver => self.waivers_listing(),
             _ => {}
         }
     }
@@ -220,6 +221,7 @@ impl Patrol {
             }
             Kind::AlertReceiver => self.receivers_listed(),
             Kind::Ticket => self.tickets_listed(now),
+            Kind::TicketWaiver => self.waivers_listed(now),
             _ => {}
         }
     }

@@ -164,6 +164,10 @@ pub struct Snapshot {
     pub overdue_tickets: BTreeMap<(String, Severity), u64>,
     /// Open tickets that come and go.
     pub flapping: u64,
+    /// Waivers, by how they stand.
+    pub waivers: BTreeMap<&'static str, u64>,
+    /// Ends of the waivers that hold.
+    pub waiver_ends: Vec<Time>,
     /// Findings whose ticket is not stored yet, by policy.
     pub unwritten: BTreeMap<String, u64>,
     /// Ticket writes that wait.
@@ -226,6 +230,8 @@ impl Patrol {
             leading: self.leading,
             writes_waiting: count(self.tickets.queued()),
             overflowed: count(self.overflow.waiting()),
+            waivers: self.waivers.by_standing(),
+            waiver_ends: self.waivers.ends().collect(),
             counters: self.counters.clone(),
             ..Snapshot::default()
         };

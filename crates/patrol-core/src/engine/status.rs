@@ -81,6 +81,14 @@ impl Patrol {
             let count = counts
                 .entry(Sym::new(&ticket.spec.finding.policy))
                 .or_default();
+            match status.phase {
+                Phase::Waived => {
+                    count.waived += 1;
+                    continue;
+                }
+                Phase::Acknowledged | Phase::Snoozed => count.acknowledged += 1,
+                Phase::Open | Phase::Resolved => {}
+            }
             count.open += 1;
             match status.severity {
                 Some(Severity::Critical) => count.critical += 1,

@@ -5,6 +5,7 @@ use std::fmt;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::receiver::AlertReceiver;
 use patrol_api::ticket::Ticket;
+use patrol_api::waiver::TicketWaiver;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +37,7 @@ pub enum Fact {
     Policy(Box<PatrolPolicy>),
     Receiver(Box<AlertReceiver>),
     Ticket(Box<Ticket>),
+    Waiver(Box<TicketWaiver>),
 }
 
 /// A fact with its place and version.
@@ -191,6 +193,7 @@ fn parts(kind: Kind, source: &impl Source) -> Result<(ObjectKey, String, Fact), 
         Kind::PatrolPolicy => ours(source, Fact::Policy),
         Kind::AlertReceiver => ours(source, Fact::Receiver),
         Kind::Ticket => ours(source, Fact::Ticket),
+        Kind::TicketWaiver => ours(source, Fact::Waiver),
     }
 }
 

@@ -62,6 +62,12 @@ impl Node {
             || self.taints.iter().any(|t| KEYS.contains(&t.key.as_str()))
     }
 
+    /// Since when it is not ready, if it is not.
+    #[must_use]
+    pub fn down_since(&self) -> Option<Time> {
+        self.ready_changed.filter(|_| self.ready == Some(false))
+    }
+
     /// Whether it is on its way out: deleted, or marked by an autoscaler.
     #[must_use]
     pub fn is_leaving(&self) -> bool {

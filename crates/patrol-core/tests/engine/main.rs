@@ -17,6 +17,7 @@ mod catalogue;
 mod ceiling;
 mod leadership;
 mod patrols;
+mod people;
 mod policies;
 mod server;
 mod sight;

@@ -426,9 +426,9 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// `True(Reason)` of a condition.
+    /// `True(Reason)` of a condition; `name` is a name or `namespace/name`.
     pub fn condition(&self, kind: Kind, name: &str, condition: &str) -> String {
-        let value = self.server.get(kind, &key("", name)).unwrap();
+        let value = self.server.get(kind, &place_of_name(name)).unwrap();
         let conditions = value["status"]["conditions"].as_array();
         conditions
             .into_iter()
@@ -523,6 +523,12 @@ impl World {
                 let status = serde_json::to_value(&*status).unwrap();
                 self.change("receiver", id, Kind::AlertReceiver, at, move |r| {
                     r["status"] = status;
+                });
+            }
+            Effect::WriteWaiverStatus { id, at, status } => {
+                let status = serde_json::to_value(&*status).unwrap();
+                self.change("waiver", id, Kind::TicketWaiver, at, move |w| {
+                    w["status"] = status;
                 });
             }
             Effect::Send { id, target, notice } => {
@@ -705,4 +711,9 @@ fn place_of(place: &str) -> ObjectKey {
         Some((namespace, name)) => key(namespace, name),
         None => key("", place),
     }
+}
+
+fn place_of_name(name: &str) -> ObjectKey {
+    let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+    key(namespace, name)
 }

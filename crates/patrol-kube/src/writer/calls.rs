@@ -33,7 +33,8 @@ pub(super) fn id_of(effect: &Effect) -> Option<WriteId> {
         | Effect::ReadTicket { id, .. }
         | Effect::WritePolicyStatus { id, .. }
         | Effect::WritePolicyFinalizer { id, .. }
-        | Effect::WriteReceiverStatus { id, .. } => Some(*id),
+        | Effect::WriteReceiverStatus { id, .. }
+        | Effect::WriteWaiverStatus { id, .. } => Some(*id),
         Effect::Send { .. }
         | Effect::Review(_)
         | Effect::Count(_)
@@ -90,6 +91,9 @@ pub(super) async fn write(server: &Server<'_>, effect: Effect) -> WriteResult {
         }
         Effect::WriteReceiverStatus { at, status, .. } => {
             put_status(server, Kind::AlertReceiver, &at, &*status).await
+        }
+        Effect::WriteWaiverStatus { at, status, .. } => {
+            put_status(server, Kind::TicketWaiver, &at, &*status).await
         }
         Effect::WriteTicketLabels { at, labels, .. } => {
             let meta = Meta {

@@ -55,6 +55,7 @@ pub(super) fn object(kind: Kind, reply: &Reply) -> Option<Written> {
         Fact::Ticket(ticket) => Written::Ticket(ticket),
         Fact::Policy(policy) => Written::Policy(policy),
         Fact::Receiver(receiver) => Written::Receiver(receiver),
+        Fact::Waiver(waiver) => Written::Waiver(waiver),
         _ => return None,
     })
 }

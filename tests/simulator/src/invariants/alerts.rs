@@ -327,7 +327,12 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
                 policy.is_some_and(|p| p.spec.mode == Mode::Observe)
                     && sim.truth.said().contains_key(place)
             });
-        if parked || resting || observed {
+        // One that comes and goes is told to have gone with the next reminder, if it is still gone.
+        let folded = tickets
+            .get(place)
+            .and_then(|t| t.status.as_ref())
+            .is_some_and(|s| s.flapping);
+        if parked || resting || observed || folded {
             continue;
         }
         let unrecorded = sim.book.unrecorded.contains(place) && sim.book.upset_since(at);

@@ -28,7 +28,7 @@ pub fn at_rest(sim: &mut Sim) {
             Wrote::Policy => *policies.entry(write.key.clone()).or_insert(0u64) += 1,
             // A resolved ticket's time is over.
             Wrote::Delete => {}
-            Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer => {
+            Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer | Wrote::Waiver => {
                 loud.push(format!("{:?} of {} at {}", write.what, write.key, write.at));
             }
         }

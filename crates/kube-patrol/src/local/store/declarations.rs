@@ -1,7 +1,7 @@
-//! Policies and receivers as an API server would keep them: the manifest's spec with the
+//! Policies, receivers and waivers as an API server would keep them: the manifest's spec with the
 //! version, generation, status and finalizers that only a store can remember.
 //!
-//! `policies/NAME.yaml` and `receivers/NAME.yaml` hold whole objects. They are ours alone:
+//! `policies/NAME.yaml`, `receivers/NAME.yaml` and `waivers/NAMESPACE.NAME.yaml` hold whole objects. They are ours alone:
 //! people edit the manifests.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use patrol_api::condition::meta_time;
 use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus};
 use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus};
 use patrol_api::time::Time;
+use patrol_api::waiver::{TicketWaiver, TicketWaiverStatus};
 use patrol_core::effect::Precondition;
 use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
 use patrol_core::facts::{Fact, ObjectKey, Observed};
@@ -39,6 +40,43 @@ pub trait Declared: Clone + PartialEq + Serialize + DeserializeOwned {
     fn fact(self: Box<Self>) -> Fact;
     /// As the answer to a write.
     fn written(self: Box<Self>) -> Written;
+    /// Where the object kept under a name is. A namespaced one is kept as `NAMESPACE.NAME`: no namespace has a dot.
+    #[must_use]
+    fn place(name: &str) -> ObjectKey {
+        ObjectKey::new("", name)
+    }
+    /// The name an object is kept under.
+    #[must_use]
+    fn name_of(key: &ObjectKey) -> String {
+        key.name.to_string()
+    }
+}
+
+impl Declared for TicketWaiver {
+    type Status = TicketWaiverStatus;
+    const KIND: Kind = Kind::TicketWaiver;
+    fn metadata(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+    fn same_spec(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+    fn status(&mut self) -> &mut Option<TicketWaiverStatus> {
+        &mut self.status
+    }
+    fn fact(self: Box<Self>) -> Fact {
+        Fact::Waiver(self)
+    }
+    fn written(self: Box<Self>) -> Written {
+        Written::Waiver(self)
+    }
+    fn place(name: &str) -> ObjectKey {
+        let (namespace, name) = name.split_once('.').unwrap_or(("", name));
+        ObjectKey::new(namespace, name)
+    }
+    fn name_of(key: &ObjectKey) -> String {
+        format!("{}.{}", key.namespace, key.name)
+    }
 }
 
 impl Declared for PatrolPolicy {
@@ -106,7 +144,11 @@ impl<T: Declared> Declarations<T> {
                 .ok()
                 .and_then(|text| read_yaml::<Box<T>>(&text).ok());
             if let (Some(name), Some(mut object)) = (name, object) {
-                object.metadata().name = Some(name.clone());
+                let place = T::place(&name);
+                object.metadata().name = Some(place.name.to_string());
+                if !place.namespace.is_empty() {
+                    object.metadata().namespace = Some(place.namespace.to_string());
+                }
                 kept.insert(name, object);
             }
         }
@@ -132,7 +174,11 @@ impl<T: Declared> Declarations<T> {
 
     /// A manifest was read: new, changed or the same.
     pub fn manifest(&mut self, mut object: Box<T>, now: Time) -> Vec<Event> {
-        let name = object.metadata().name.clone().unwrap_or_default();
+        let metadata = object.metadata();
+        let name = T::name_of(&ObjectKey::new(
+            metadata.namespace.as_deref().unwrap_or(""),
+            metadata.name.as_deref().unwrap_or(""),
+        ));
         let Some(before) = self.kept.get(&name) else {
             let metadata = object.metadata();
             metadata.generation = Some(1);
@@ -212,7 +258,7 @@ impl<T: Declared> Declarations<T> {
                 held.push(finalizer.to_owned());
             }
         });
-        let name = at.key.name.as_ref();
+        let name = &T::name_of(&at.key);
         let leaves = self.kept.get(name).is_some_and(|object| {
             let mut object = object.clone();
             object.metadata().deletion_timestamp.is_some() && !has_finalizers(object.as_mut())
@@ -232,7 +278,8 @@ impl<T: Declared> Declarations<T> {
         at: &Precondition,
         change: impl FnOnce(&mut T),
     ) -> Vec<Event> {
-        let name = at.key.name.as_ref();
+        let name = T::name_of(&at.key);
+        let name = name.as_str();
         let (mut events, result) = match self.assumed(at) {
             Err(result) => (vec![], result),
             Ok(before) => {
@@ -259,7 +306,7 @@ impl<T: Declared> Declarations<T> {
     fn assumed(&self, at: &Precondition) -> Result<&T, WriteResult> {
         let kept = self
             .kept
-            .get(at.key.name.as_str())
+            .get(&T::name_of(&at.key))
             .ok_or(WriteResult::NotFound)?;
         let mut object = kept.clone();
         let metadata = object.metadata();
@@ -328,7 +375,7 @@ fn raise_version<T: Declared>(object: &mut T) {
 fn seen<T: Declared>(name: &str, mut object: Box<T>) -> Event {
     Event::Seen(Box::new(Observed {
         kind: T::KIND,
-        key: ObjectKey::new("", name),
+        key: T::place(name),
         version: object
             .metadata()
             .resource_version
@@ -339,7 +386,7 @@ fn seen<T: Declared>(name: &str, mut object: Box<T>) -> Event {
 }
 
 fn gone<T: Declared>(name: &str) -> Event {
-    Event::Gone(T::KIND, ObjectKey::new("", name))
+    Event::Gone(T::KIND, T::place(name))
 }
 
 #[cfg(test)]

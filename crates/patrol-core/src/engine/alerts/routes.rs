@@ -5,6 +5,7 @@ use std::sync::Arc;
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::Alerts;
 use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Time;
 use patrol_api::words::{Mode, Phase, Severity, ToldState};
 
 use super::super::Patrol;
@@ -15,20 +16,25 @@ use crate::ticket::ledger::{self, Join, Pace};
 
 impl Patrol {
     /// Who is told about a ticket.
-    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
+    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus, now: Time) -> Vec<Route> {
+        let mut routes = self.routed(ticket, status);
+        if let Some(until) = self.held_until(ticket, status, now) {
+            for route in &mut routes {
+                route.pace.held_until = Some(until);
+            }
+        }
+        routes
+    }
+
+    /// The same, whatever holds its messages back.
+    pub(super) fn routed(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
         let mut routes = match status.phase {
             Phase::Resolved => self.late_routes(ticket, status),
             _ => self.open_routes(ticket, status),
         };
         // Whoever was told that it fires is told that it ended, routed or not.
         routes.extend(self.told_routes(&ticket.spec.finding.policy, status));
-        let mut routes = dedup(routes);
-        if let Some(until) = self.held_until(ticket, status) {
-            for route in &mut routes {
-                route.pace.held_until = Some(until);
-            }
-        }
-        routes
+        dedup(routes)
     }
 
     fn open_routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {

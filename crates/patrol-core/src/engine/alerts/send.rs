@@ -139,7 +139,7 @@ impl Patrol {
             let Some((ticket, status)) = self.tickets.view(&key) else {
                 continue;
             };
-            let mut routes = self.routes(ticket, status).into_iter();
+            let mut routes = self.routes(ticket, status, now.wall).into_iter();
             let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
                 continue;
             };

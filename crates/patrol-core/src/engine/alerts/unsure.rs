@@ -110,7 +110,7 @@ impl Patrol {
         };
         let (episode, seq) = (status.episode.n, status.alert_seq);
         let untold: Vec<(String, String)> = self
-            .routes(ticket, status)
+            .routed(ticket, status)
             .into_iter()
             .filter(|route| {
                 ledger::told(status, &route.uid).is_none_or(|r| (r.episode, r.seq) < (episode, seq))

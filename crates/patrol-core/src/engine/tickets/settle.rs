@@ -306,6 +306,7 @@ impl Patrol {
     pub(super) fn tell_transition(&mut self, key: &ObjectKey, reason: &str, status: &TicketStatus) {
         self.evaluation.status_dirty = true;
         self.closing.dirty = true;
+        self.waivers_moved();
         let Some(object) = self.tickets.object(key) else {
             return;
         };

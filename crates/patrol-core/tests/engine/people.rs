@@ -1,0 +1,441 @@
+//! People: pauses, waivers, mutes, and what their receivers hear of them.
+
+use patrol_api::time::Span;
+use patrol_api::words::{AlertReason, Phase};
+use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::inventory::Blindness;
+use patrol_core::kind::Kind;
+use serde_json::{Value, json};
+
+use crate::world::{Mood, World, key};
+
+fn bad() -> Value {
+    json!({"bad": "yes"})
+}
+
+fn later(w: &World, span: Span) -> String {
+    w.wall().plus(span).to_string()
+}
+
+fn want(w: &mut World, subject: &str, field: &str, value: Value) {
+    let place = w.ticket_key(subject);
+    w.edit(Kind::Ticket, &place, |ticket| {
+        ticket["spec"][field] = value;
+    });
+    w.settle();
+}
+
+fn waive(w: &mut World, place: &str, spec: Value) {
+    let (namespace, name) = place.split_once('/').unwrap();
+    let mut whole = json!({
+        "apiVersion": "kubepatrol.io/v1alpha1", "kind": "TicketWaiver",
+        "metadata": {
+            "namespace": namespace, "name": name, "uid": format!("w-{name}"),
+            "creationTimestamp": w.wall().to_string(),
+        },
+        "spec": {"checks": ["*"], "reason": "goes away in spring", "owner": "payments"}
+    });
+    for (key, value) in spec.as_object().unwrap() {
+        whole["spec"][key] = value.clone();
+    }
+    w.apply(Kind::TicketWaiver, &key(namespace, name), whole);
+    w.settle();
+}
+
+fn told_and_open() -> World {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w
+}
+
+#[test]
+fn t13_an_acknowledged_ticket_is_not_repeated_until_its_time_is_over() {
+    let mut w = told_and_open();
+    let until = later(&w, Span::hours(60));
+    want(
+        &mut w,
+        "shop/a",
+        "acknowledge",
+        json!({"until": until, "reason": "on it", "by": "alice"}),
+    );
+    let status = w.status("shop/a");
+    assert_eq!(status.phase, Phase::Acknowledged);
+    assert_eq!(status.overlay.unwrap().by.as_deref(), Some("alice"));
+    w.run_for(Span::hours(59));
+    assert_eq!(w.told("soc", "shop/a").len(), 1, "no reminder in between");
+    // T15.
+    w.run_for(Span::hours(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.2.1 ReArmed"
+    );
+}
+
+#[test]
+fn t20_a_due_time_is_told_under_an_acknowledgement() {
+    let mut w = World::patrolled();
+    w.policy(
+        "p",
+        json!({"tickets": {"sla": {"high": "2h"}}, "alerts": {"receivers": [{"name": "soc"}]}}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    let until = later(&w, Span::hours(24));
+    want(
+        &mut w,
+        "shop/a",
+        "acknowledge",
+        json!({"until": until, "reason": "on it"}),
+    );
+    w.run_for(Span::hours(3));
+    let told = w.told("soc", "shop/a");
+    assert_eq!(told, ["Firing 1.1.1 Opened", "Firing 1.2.1 SLABreached"]);
+    assert_eq!(w.status("shop/a").phase, Phase::Acknowledged);
+}
+
+#[test]
+fn an_end_is_told_whatever_lies_over_the_ticket() {
+    for field in ["acknowledge", "snooze"] {
+        let mut w = told_and_open();
+        let until = later(&w, Span::hours(24));
+        want(
+            &mut w,
+            "shop/a",
+            field,
+            json!({"until": until, "reason": "on it"}),
+        );
+        w.pod("shop/a", json!({}));
+        w.run_for(Span::minutes(10));
+        assert_eq!(
+            w.told("soc", "shop/a").last().unwrap(),
+            "Closed 1.1.1 Resolved"
+        );
+        // The next episode begins without it.
+        w.pod("shop/a", bad());
+        w.run_for(Span::minutes(10));
+        assert_eq!(w.status("shop/a").phase, Phase::Open, "{field}");
+        assert_eq!(
+            w.told("soc", "shop/a").last().unwrap(),
+            "Firing 2.2.1 Reopened"
+        );
+    }
+}
+
+#[test]
+fn t16_t17_a_waiver_closes_at_the_receiver_and_its_end_brings_the_ticket_back() {
+    let mut w = told_and_open();
+    let until = later(&w, Span::days(30));
+    waive(&mut w, "shop/legacy", json!({"expiresAt": until}));
+    w.run_for(Span::minutes(1));
+    let status = w.status("shop/a");
+    assert_eq!(status.phase, Phase::Waived);
+    assert_eq!(
+        status.overlay.unwrap().waiver.as_deref(),
+        Some("shop/legacy")
+    );
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Waived"
+    );
+    assert_eq!(w.policy_status("p").tickets.waived, 1);
+    w.run_for(Span::days(29));
+    assert_eq!(w.told("soc", "shop/a").len(), 2, "silence under the waiver");
+    let waiver = w.condition(Kind::TicketWaiver, "shop/legacy", "Active");
+    assert_eq!(waiver, "True(Expiring)");
+    w.run_for(Span::days(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.3.1 WaiverEnded"
+    );
+    assert_eq!(
+        w.status("shop/a").episode.n,
+        1,
+        "one episode, with its history"
+    );
+    assert_eq!(
+        w.condition(Kind::TicketWaiver, "shop/legacy", "Active"),
+        "False(Expired)"
+    );
+}
+
+#[test]
+fn revoking_a_waiver_brings_the_ticket_back_at_once_with_its_due_time_moved() {
+    let mut w = told_and_open();
+    let due = w.status("shop/a").episode.due_at.unwrap();
+    waive(&mut w, "shop/legacy", json!({}));
+    w.run_for(Span::hours(10));
+    w.delete(Kind::TicketWaiver, &key("shop", "legacy"));
+    w.run_for(Span::minutes(1));
+    let status = w.status("shop/a");
+    assert_eq!(status.phase, Phase::Open);
+    assert_eq!(status.alert_reason, Some(AlertReason::WaiverEnded));
+    let moved = status.episode.due_at.unwrap().since(due);
+    assert!(
+        moved >= Span::hours(10) && moved <= Span::hours(11),
+        "{moved}"
+    );
+}
+
+#[test]
+fn a_waiver_that_was_never_heard_of_is_heard_of_by_nobody() {
+    let mut w = World::patrolled();
+    waive(&mut w, "shop/legacy", json!({}));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+}
+
+#[test]
+fn waivers_that_cannot_be_seen_end_nothing() {
+    let mut w = told_and_open();
+    waive(&mut w, "shop/legacy", json!({}));
+    w.run_for(Span::minutes(1));
+    w.event(Event::Lost(
+        Kind::TicketWaiver,
+        Blindness::Denied("list".into()),
+    ));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    w.list(Kind::TicketWaiver);
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+}
+
+#[test]
+fn a_restart_forgets_neither_pause_nor_waiver() {
+    let mut w = told_and_open();
+    w.pod("shop/b", bad());
+    w.run_for(Span::minutes(6));
+    let until = later(&w, Span::hours(24));
+    want(
+        &mut w,
+        "shop/a",
+        "acknowledge",
+        json!({"until": until, "reason": "on it"}),
+    );
+    waive(&mut w, "shop/legacy", json!({"subjects": {"names": ["b"]}}));
+    w.run_for(Span::minutes(1));
+    let before = (w.told("soc", "shop/a"), w.told("soc", "shop/b"));
+    w.restart();
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.status("shop/a").phase, Phase::Acknowledged);
+    assert_eq!(w.status("shop/b").phase, Phase::Waived);
+    assert_eq!((w.told("soc", "shop/a"), w.told("soc", "shop/b")), before);
+}
+
+#[test]
+fn a_mute_leaves_the_ticket_open_and_silent_and_an_end_is_told() {
+    let mut w = told_and_open();
+    let until = later(&w, Span::days(6));
+    waive(
+        &mut w,
+        "shop/quiet",
+        json!({"treatment": "Mute", "expiresAt": until}),
+    );
+    w.run_for(Span::days(5));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+    w.run_for(Span::hours(30));
+    assert_eq!(w.told("soc", "shop/a").len(), 2, "the reminder that waited");
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
+fn t18_a_worse_ticket_breaks_an_acknowledgement_and_a_limited_waiver() {
+    let mut w = told_and_open();
+    let until = later(&w, Span::hours(24));
+    want(
+        &mut w,
+        "shop/a",
+        "acknowledge",
+        json!({"until": until, "reason": "on it"}),
+    );
+    w.pod("shop/a", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.2.1 SeverityRaised"
+    );
+
+    let mut w = told_and_open();
+    waive(&mut w, "shop/legacy", json!({"maxSeverity": "High"}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    w.pod("shop/a", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+}
+
+#[test]
+fn the_longest_quiet_ends_a_long_snooze_of_words() {
+    let mut w = World::patrolled();
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}], "maxQuiet": {"high": "5h"}, "repeat": {"high": "30d"},
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    let until = later(&w, Span::hours(60));
+    want(
+        &mut w,
+        "shop/a",
+        "snooze",
+        json!({"until": until, "reason": "next week"}),
+    );
+    w.run_for(Span::hours(6));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.2.1 Overdue"
+    );
+    assert_eq!(w.status("shop/a").phase, Phase::Snoozed);
+}
+
+#[test]
+fn a_broken_waiver_says_so_and_waives_nothing() {
+    let mut w = told_and_open();
+    let far = later(&w, Span::days(400));
+    waive(&mut w, "shop/far", json!({"expiresAt": far}));
+    waive(
+        &mut w,
+        "shop/near",
+        json!({"subjects": {"names": ["nobody"]}}),
+    );
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(
+        w.condition(Kind::TicketWaiver, "shop/far", "Active"),
+        "False(Unbounded)"
+    );
+    assert_eq!(
+        w.condition(Kind::TicketWaiver, "shop/near", "Active"),
+        "True(Active)"
+    );
+}
+
+#[test]
+fn escalation_joins_its_receiver_and_quickens_the_others() {
+    let mut w = World::patrolled();
+    w.receiver("ciso", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}], "repeat": {"high": "8h"},
+            "escalation": [{"after": "24h", "severities": ["High"], "receiver": "ciso"}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(23));
+    assert_eq!(w.told("ciso", "shop/a"), Vec::<String>::new());
+    let before = w.told("soc", "shop/a").len();
+    w.run_for(Span::hours(2));
+    assert_eq!(w.told("ciso", "shop/a"), ["Firing 1.1.1 Escalated"]);
+    w.run_for(Span::hours(24));
+    let after = w.told("soc", "shop/a").len() - before;
+    assert!((5..=7).contains(&after), "every 4 to 4.4 hours: {after}");
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("ciso", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
+fn a_window_puts_off_and_loses_nothing() {
+    let mut w = World::patrolled();
+    // The world begins at an instant that lies outside: nothing until the window opens.
+    let opens = w.wall().plus(Span::hours(5)).chrono();
+    let clock = |h: i64| {
+        (opens + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(0), "to": clock(2)}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.pod("shop/c", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::hours(4));
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    assert_eq!(
+        w.told("soc", "shop/c").len(),
+        1,
+        "critical ones do not wait"
+    );
+    w.run_for(Span::minutes(90));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn f22_what_came_and_went_outside_the_window_is_told_as_late() {
+    let mut w = World::patrolled();
+    let opens = w.wall().plus(Span::hours(5)).chrono();
+    let clock = |h: i64| {
+        (opens + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(0), "to": clock(2), "bypass": ["Critical"]}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.pod("shop/short", bad());
+    w.run_for(Span::minutes(5));
+    w.pod("shop/short", json!({}));
+    w.run_for(Span::hours(1));
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::hours(5));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Late"]);
+    assert_eq!(w.told("soc", "shop/short"), Vec::<String>::new());
+}
+
+#[test]
+fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
+    let mut w = World::new();
+    w.receiver("backup", json!({}));
+    w.receiver(
+        "soc",
+        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
+    );
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told("backup", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(1));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("backup", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
