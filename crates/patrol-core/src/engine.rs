@@ -5,6 +5,7 @@
 //! by dying, it computes again from tickets and policies.
 
 mod alerts;
+mod auditor;
 mod evaluate;
 mod observe;
 mod once;
@@ -96,6 +97,7 @@ pub struct Patrol {
     overflow: overflow::Overflow,
     waivers: waivers::Waivers,
     agenda: alerts::Agenda,
+    auditor: auditor::Auditor,
     writes: BTreeMap<WriteId, PendingWrite>,
     next_id: u64,
     leading: bool,
@@ -155,6 +157,7 @@ impl Patrol {
             overflow: overflow::Overflow::default(),
             waivers: waivers::Waivers::default(),
             agenda: alerts::Agenda::default(),
+            auditor: auditor::Auditor::default(),
             writes: BTreeMap::new(),
             next_id: 0,
             leading: false,
@@ -209,6 +212,8 @@ impl Patrol {
             self.settle_standbys(now);
             self.settle_tickets(now);
             self.send_due(now);
+            self.beat(now);
+            self.audit(now);
         }
         if self.can_report() {
             self.settle_waivers(now);

@@ -81,6 +81,12 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         [([], s.flapping)],
     );
     families.counts(
+        "alerts_overdue",
+        "Alerts that were due and forgotten, as the auditor's last pass found and mended. Must be 0.",
+        [],
+        [([], s.alerts_overdue)],
+    );
+    families.counts(
         "tickets_waived",
         "Tickets whose risk somebody takes for a while.",
         [],
@@ -123,6 +129,21 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         [([], s.overflowed)],
     );
     let c = &s.counters;
+    families.counters(
+        "auditor_runs_total",
+        "Passes of the auditor over all tickets, by result.",
+        ["result"],
+        [
+            (["Clean".to_owned()], c.audits.0),
+            (["FoundOverdue".to_owned()], c.audits.1),
+        ],
+    );
+    families.counters(
+        "heartbeat_sent_total",
+        "Signs of life that receivers accepted.",
+        [],
+        [([], c.heartbeats)],
+    );
     families.counters(
         "tickets_opened_total",
         "Tickets opened, by policy and severity.",

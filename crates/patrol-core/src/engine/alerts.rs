@@ -7,6 +7,8 @@
 
 mod answer;
 mod compose;
+mod digest;
+mod heartbeat;
 mod routes;
 mod send;
 mod unsure;
@@ -17,6 +19,7 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Severity, ToldState};
 
+use super::auditor::Plans;
 use super::{Keys, Patrol};
 use crate::clock::{Mono, Now};
 use crate::facts::ObjectKey;
@@ -68,6 +71,13 @@ pub(super) struct Flight {
     forget_at: Mono,
 }
 
+impl Flight {
+    /// Whether it tells of nothing but that this process lives.
+    fn is_sign_of_life(&self) -> bool {
+        self.tellings.is_empty() && self.group.1.is_empty()
+    }
+}
+
 /// Ticket, its UID, and what it tells.
 type Told = (ObjectKey, String, Telling);
 
@@ -82,6 +92,8 @@ struct Route {
 #[derive(Default)]
 struct Draft {
     items: Vec<Item>,
+    /// Many groups at once.
+    digest: bool,
     severity: Option<Severity>,
     urgent: bool,
     oldest: Option<Time>,
@@ -95,7 +107,7 @@ struct Item {
 }
 
 impl Agenda {
-    fn set(&mut self, key: &ObjectKey, plans: Vec<(Sym, Time)>) {
+    pub fn set(&mut self, key: &ObjectKey, plans: Plans) {
         let before = self.planned.get(key).map_or(&[][..], Vec::as_slice);
         if before != plans.as_slice() {
             for (receiver, at) in before {
@@ -136,6 +148,22 @@ impl Agenda {
             .flat_map(|(name, lane)| lane.due.iter().map(move |(_, key)| (name, key)))
     }
 
+    /// What is planned of a ticket.
+    pub fn plans_of(&self, key: &ObjectKey) -> &[(Sym, Time)] {
+        self.planned.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Receivers to whom something is due and at whose lane nobody will look soon.
+    pub fn asleep(&self, now: Time) -> Vec<Sym> {
+        let soon = now.plus(Span::hours(1)).plus(Span::minutes(1));
+        self.lanes
+            .iter()
+            .filter(|(_, lane)| lane.due.first().is_some_and(|(at, _)| *at <= now))
+            .filter(|(_, lane)| lane.look_at.is_none_or(|at| at > soon))
+            .map(|(receiver, _)| receiver.clone())
+            .collect()
+    }
+
     /// A ticket is forgotten, and with it what may have been told of it.
     pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);
@@ -164,6 +192,12 @@ impl Patrol {
 
     /// Works out when a ticket next owes something, and to whom.
     pub(super) fn plan_alerts(&mut self, key: &ObjectKey, now: Now) {
+        let plans = self.plans(key, now);
+        self.agenda.set(key, plans);
+    }
+
+    /// When a ticket next owes something, by receiver.
+    pub(super) fn plans(&self, key: &ObjectKey, now: Now) -> Plans {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
             for route in self.routes(ticket, status, now.wall) {
@@ -172,7 +206,7 @@ impl Patrol {
                 }
             }
         }
-        self.agenda.set(key, plans);
+        plans
     }
 }
 

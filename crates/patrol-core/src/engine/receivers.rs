@@ -28,6 +28,8 @@ use report::Back;
 const CIRCUIT: u32 = 5;
 /// Tickets in one delivery at most; the renderer cuts it into parts.
 const BATCH: usize = 1000;
+/// Tickets in one digest at most: some ten megabytes while it is put together.
+const DIGEST: usize = 10_000;
 /// A message in tokens: milliseconds of a minute, so that a millisecond gains `perMinute`.
 const MESSAGE: i64 = 60_000;
 
@@ -49,6 +51,8 @@ pub(super) struct ReceiverState {
     /// The last outcome, when it was no success.
     pub trouble: Option<DeliveryClass>,
     pub last_success: Option<Time>,
+    /// When a sign of life was last sent.
+    pub beaten: Option<Mono>,
     /// Since when it is not ready.
     failing_since: Option<Time>,
     /// Whether another stands in for it.
@@ -108,6 +112,7 @@ impl ReceiverState {
             opened: None,
             trouble: None,
             last_success: None,
+            beaten: None,
             failing_since: None,
             failed_over: false,
             batch: BATCH,
@@ -157,6 +162,20 @@ impl ReceiverState {
                 DeliveryClass::Config(_) | DeliveryClass::Blocked | DeliveryClass::SecretMissing,
             ) => true,
             Some(_) => self.failures >= super::once::TRIES || pause > Span::minutes(1),
+        }
+    }
+
+    /// Messages a minute it takes.
+    pub fn per_minute(&self) -> u64 {
+        self.manner.per_minute()
+    }
+
+    /// Tickets in one digest: all that memory allows, unless it refused content before.
+    pub fn digest_batch(&self) -> usize {
+        if self.batch < BATCH {
+            self.batch.max(1)
+        } else {
+            DIGEST
         }
     }
 

@@ -39,6 +39,10 @@ pub struct Counters {
     pub tickets_deleted_open: u64,
     /// Statuses that others edited and that were put back.
     pub statuses_restored: u64,
+    /// Signs of life that were accepted.
+    pub heartbeats: u64,
+    /// Passes of the auditor: those that found nothing, and those that found something.
+    pub audits: (u64, u64),
 }
 
 impl Counters {
@@ -92,6 +96,13 @@ impl Counters {
             WriteResult::Failed => "Failed",
         };
         *self.writes.entry((op, result)).or_default() += 1;
+    }
+
+    pub(super) fn audit(&mut self, found: u64) {
+        match found {
+            0 => self.audits.0 += 1,
+            _ => self.audits.1 += 1,
+        }
     }
 
     pub(super) fn told(&mut self, receiver: &str, reason: AlertReason) {
@@ -164,6 +175,8 @@ pub struct Snapshot {
     pub overdue_tickets: BTreeMap<(String, Severity), u64>,
     /// Open tickets that come and go.
     pub flapping: u64,
+    /// Obligations that the auditor's last pass found forgotten. Must be 0.
+    pub alerts_overdue: u64,
     /// Waivers, by how they stand.
     pub waivers: BTreeMap<&'static str, u64>,
     /// Ends of the waivers that hold.
@@ -230,6 +243,7 @@ impl Patrol {
             leading: self.leading,
             writes_waiting: count(self.tickets.queued()),
             overflowed: count(self.overflow.waiting()),
+            alerts_overdue: self.auditor.last_found(),
             waivers: self.waivers.by_standing(),
             waiver_ends: self.waivers.ends().collect(),
             counters: self.counters.clone(),

@@ -12,6 +12,7 @@ mod settle;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use patrol_api::names::{LABEL_PARTY, LABEL_SEVERITY};
 use patrol_api::ticket::{AlertRecord, Finding, Ticket, TicketStatus};
@@ -188,6 +189,17 @@ impl Tickets {
     /// Everything that owes, or may owe, something to someone.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.held.keys()
+    }
+
+    /// The same in order, from the one after this on.
+    pub fn keys_after(&self, after: Option<&ObjectKey>) -> impl Iterator<Item = &ObjectKey> {
+        let from = match after {
+            Some(key) => Bound::Excluded(key.clone()),
+            None => Bound::Unbounded,
+        };
+        self.held
+            .range((from, Bound::Unbounded))
+            .map(|(key, _)| key)
     }
 
     pub fn has_place(&self, key: &ObjectKey) -> bool {

@@ -5,6 +5,7 @@ use patrol_api::words::{AlertReason, Phase};
 use patrol_core::event::{DeliveryClass, Event};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
+use patrol_core::notice::NoticeKind;
 use serde_json::{Value, json};
 
 use crate::world::{Mood, World, key};
@@ -438,4 +439,95 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
         w.told("soc", "shop/a").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
+}
+
+#[test]
+fn f32_a_new_receiver_hears_of_everything_that_is_open_in_one_digest() {
+    let mut w = World::new();
+    w.policy(
+        "p",
+        json!({
+            "alerts": {"receivers": [{"name": "old"}, {"name": "new"}]},
+            "tickets": {"maxPerCheck": 5000},
+        }),
+    );
+    w.receiver("old", json!({}));
+    for i in 0..3_000 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::hours(1));
+    let before = w.sent.len();
+    w.receiver("new", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told_subjects("new").len(), 3_000);
+    let sent: Vec<_> = w
+        .sent
+        .iter()
+        .skip(before)
+        .filter(|(_, to, _)| to == "new")
+        .collect();
+    assert_eq!(sent.len(), 1, "one digest");
+    assert_eq!(sent[0].2.kind, NoticeKind::Digest);
+    assert_eq!(w.told("new", "shop/a0"), ["Firing 1.1.1 Baseline"]);
+}
+
+#[test]
+fn a_backlog_that_would_take_too_long_is_one_digest() {
+    let mut w = World::patrolled();
+    w.receiver("slow", json!({"rate": {"perMinute": 1}}));
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "slow"}], "groupBy": ["namespace"], "digestAfter": "5m",
+        }}),
+    );
+    for i in 0..50 {
+        w.namespace(&format!("n{i}"), json!({}));
+        w.pod(&format!("n{i}/a{i}"), bad());
+    }
+    w.run_for(Span::minutes(10));
+    let sent: Vec<_> = w.sent.iter().filter(|(_, to, _)| to == "slow").collect();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].2.kind, NoticeKind::Digest);
+    assert_eq!(w.told_subjects("slow").len(), 50);
+}
+
+#[test]
+fn signs_of_life_come_while_everything_works_and_stop_when_it_does_not() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"heartbeat": {"interval": "5m"}}));
+    w.policy(
+        "p",
+        json!({"schedule": {"every": "10m"}, "alerts": {"receivers": [{"name": "soc"}]}}),
+    );
+    w.run_for(Span::hours(1));
+    let beats = |w: &World| {
+        w.sent
+            .iter()
+            .filter(|(_, _, n)| n.kind == NoticeKind::Heartbeat)
+            .count()
+    };
+    let healthy = beats(&w);
+    assert!((11..=13).contains(&healthy), "{healthy}");
+    // A right is lost: no patrol is complete any more.
+    w.denied.insert(Kind::Pod);
+    w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
+    w.run_for(Span::hours(2));
+    let then = beats(&w);
+    w.run_for(Span::hours(1));
+    assert_eq!(beats(&w), then, "silence says that somebody must look");
+}
+
+#[test]
+fn the_auditor_finds_nothing_forgotten() {
+    let mut w = told_and_open();
+    w.run_for(Span::hours(3));
+    let snapshot = w.engine.snapshot();
+    assert_eq!(snapshot.alerts_overdue, 0);
+    assert!(
+        snapshot.counters.audits.0 >= 30,
+        "{:?}",
+        snapshot.counters.audits
+    );
+    assert_eq!(snapshot.counters.audits.1, 0);
 }

@@ -50,6 +50,9 @@ impl Patrol {
         let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
         for part in parts {
             self.counters.delivery(&name, part.class);
+            if flight.is_sign_of_life() && part.class == DeliveryClass::Accepted {
+                self.counters.heartbeats += 1;
+            }
             if part.class == DeliveryClass::Accepted {
                 self.accepted(&name, &flight, &part, now);
             }

@@ -10,6 +10,7 @@ use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
 
 use super::super::Patrol;
 use super::{GroupId, Item, Told};
+use crate::effect::Target;
 use crate::facts::ObjectKey;
 use crate::notice::{Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
 use crate::ticket::ledger::{self, Telling};
@@ -53,12 +54,13 @@ impl Patrol {
 
     pub(super) fn notice(
         &self,
+        kind: NoticeKind,
         group: &GroupId,
-        receiver_uid: &str,
-        endpoint: EndpointKind,
+        target: &Target,
         items: &[Item],
         now: Time,
     ) -> Option<(Notice, BTreeMap<String, Told>)> {
+        let receiver_uid = target.uid.as_str();
         let mut tickets = vec![];
         let mut tellings = BTreeMap::new();
         let mut counts = Counts::default();
@@ -91,7 +93,7 @@ impl Patrol {
             .collect::<Vec<_>>()
             .join(",");
         let notice = Notice {
-            kind: NoticeKind::Alert,
+            kind,
             at: now,
             cluster: self.cluster(),
             receiver: group.0.clone(),
@@ -101,7 +103,7 @@ impl Patrol {
                 key,
                 labels: labels.clone(),
             },
-            standing: if holds_alarms(endpoint) {
+            standing: if holds_alarms(target.endpoint.kind()) {
                 self.standing(group, receiver_uid, &tellings)
             } else {
                 0
@@ -135,7 +137,7 @@ impl Patrol {
 
     /// The cluster, as it was named; else by the UID of its namespace kube-system, which
     /// lives as long as the cluster does.
-    fn cluster(&self) -> Cluster {
+    pub(super) fn cluster(&self) -> Cluster {
         let mut cluster = self.config.cluster.clone();
         if cluster.id.is_empty()
             && let Some(namespace) = self.inventory.namespace("kube-system")

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::effect::Effect;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
+use crate::notice::NoticeKind;
 use crate::sym::Sym;
 use crate::ticket::ledger::{self, Telling};
 
@@ -104,7 +105,8 @@ impl Patrol {
     }
 
     fn serve_groups(&mut self, name: &Sym, now: Now) -> Option<Time> {
-        let mut groups: Vec<(GroupId, Draft)> = self.drafts(name, now).into_iter().collect();
+        let drafts = self.drafts(name, now);
+        let mut groups: Vec<(GroupId, Draft)> = self.gather(name, drafts).into_iter().collect();
         // The most severe first, then whoever waits longest.
         groups.sort_by(|(a_id, a), (b_id, b)| {
             (b.severity, a.oldest, a_id).cmp(&(a.severity, b.oldest, b_id))
@@ -266,11 +268,13 @@ impl Patrol {
         // Stable: what was refused for its content comes back in smaller parts until the
         // one at fault is alone.
         items.sort_by_key(|item| std::cmp::Reverse(item.severity));
-        items.truncate(state.batch.max(1));
+        let (kind, most) = match draft.digest {
+            true => (NoticeKind::Digest, state.digest_batch()),
+            false => (NoticeKind::Alert, state.batch.max(1)),
+        };
+        items.truncate(most);
         let target = Box::new(state.target.clone());
-        let kind = target.endpoint.kind();
-        let Some((notice, tellings)) = self.notice(&group, &target.uid, kind, &items, now.wall)
-        else {
+        let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
             return Turn::Taken;
         };
         let id = self.begin_delivery();
@@ -296,7 +300,7 @@ impl Patrol {
 }
 
 impl Draft {
-    fn add(&mut self, item: Item, interval: Span) {
+    pub(super) fn add(&mut self, item: Item, interval: Span) {
         self.severity = self.severity.max(Some(item.severity));
         self.oldest = earlier(self.oldest, Some(item.telling.due));
         self.interval = if self.items.is_empty() {
