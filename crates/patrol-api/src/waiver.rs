@@ -99,7 +99,7 @@ pub struct TicketWaiverSpec {
     pub owner: String,
     /// Who approved it; where the admission policies are installed, the user who writes it. Default not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::owner")]
+    #[schemars(schema_with = "crate::schema::user_name")]
     pub approved_by: Option<String>,
     /// When it ends; at most 365 days after the waiver was created. Default 90 days after.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,12 +2,14 @@
 //! another file. It writes only what differs, and with `--check` it writes nothing and
 //! fails where a file is not what it should be.
 
+mod admission;
 mod alerts;
 mod checks;
 mod crds;
 mod install;
 mod metrics;
 mod rbac;
+mod roles;
 mod schema;
 
 use crate::{Failure, repo};
@@ -74,12 +76,20 @@ pub(crate) fn check() -> Result<(), Failure> {
 fn artefacts() -> Result<Vec<Artefact>, Failure> {
     let crds = crds::manifests();
     let rbac = rbac::objects();
+    let roles = roles::objects(&crds);
+    let admission = admission::objects();
     let mut all = crds::files(&crds)?;
-    all.push(Artefact {
-        path: "deploy/base/rbac.yaml".into(),
-        text: generated("#", "rbac")? + &documents(&rbac)?,
-    });
-    all.push(install::file(&crds, &rbac)?);
+    for (name, objects) in [
+        ("rbac", &rbac),
+        ("roles", &roles),
+        ("admission", &admission),
+    ] {
+        all.push(Artefact {
+            path: format!("deploy/base/{name}.yaml"),
+            text: generated("#", name)? + &documents(objects)?,
+        });
+    }
+    all.push(install::file(&crds, &[rbac, roles, admission])?);
     all.extend(schema::files(&crds)?);
     all.push(checks::file());
     all.push(metrics::file()?);
@@ -91,6 +101,8 @@ fn artefacts() -> Result<Vec<Artefact>, Failure> {
 fn generated(comment: &str, from: &str) -> Result<String, Failure> {
     let source = match from {
         "rbac" => "the kinds that the checks read",
+        "roles" => "our kinds and who may do what with them",
+        "admission" => "the rules of who may write what",
         "install" => "deploy/base and crds",
         "alerts" => "deploy/alerts/rules.yaml",
         other => return Err(format!("{other}: no such source").into()),

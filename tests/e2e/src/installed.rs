@@ -1,6 +1,6 @@
-//! The product installed on a control plane as `deploy/` installs it: CRDs, namespace and
-//! exactly the shipped rights. The operator of a test runs under its service account,
-//! never as an admin.
+//! The product installed on a control plane as `deploy/` installs it: CRDs, namespace,
+//! exactly the shipped rights, and the admission policies. The operator of a test runs
+//! under its service account, never as an admin.
 
 #![allow(
     clippy::indexing_slicing,
@@ -20,6 +20,8 @@ use crate::{Context, Error, Result, control_plane, wait_until};
 
 /// The operator's namespace and service account.
 pub const NAMESPACE: &str = "kube-patrol";
+/// Who may write what, in `deploy/base`.
+const ADMISSION: &str = "admission.yaml";
 /// Deadline for what should take seconds.
 pub const SOON: Duration = Duration::from_secs(60);
 
@@ -41,10 +43,22 @@ impl Stage {
     /// # Errors
     /// Something does not come up.
     pub fn raise(test: &str, builder: control_plane::Builder) -> Result<Option<Self>> {
+        let stage = Self::unguarded(test, builder)?;
+        if let Some(stage) = &stage {
+            apply_file(&stage.plane, ADMISSION)?;
+        }
+        Ok(stage)
+    }
+
+    /// [`Stage::raise`] without the admission policies: a cluster whose admins left them out.
+    ///
+    /// # Errors
+    /// As [`Stage::raise`].
+    pub fn unguarded(test: &str, builder: control_plane::Builder) -> Result<Option<Self>> {
         let Some(plane) = or_skip(test, builder.start())? else {
             return Ok(None);
         };
-        install(&plane)?;
+        install_unguarded(&plane)?;
         let receiver = Receiver::start()?;
         receiver.verify_with(&[SIGNING])?;
         secret(&plane, "soc", &json!({"sign": SIGNING}))?;
@@ -58,8 +72,12 @@ impl Stage {
     /// # Errors
     /// As [`Stage::raise`].
     pub fn bare(test: &str) -> Result<Option<Self>> {
-        let flag = "--disable-admission-plugins=ServiceAccount";
-        Self::raise(test, ControlPlane::builder().api_server_flag(flag))
+        Self::raise(test, Self::bare_builder())
+    }
+
+    /// The control plane of [`Stage::bare`].
+    pub fn bare_builder() -> control_plane::Builder {
+        ControlPlane::builder().api_server_flag("--disable-admission-plugins=ServiceAccount")
     }
 }
 
@@ -68,18 +86,32 @@ pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
 }
 
-/// Applies CRDs, namespace and rights, and waits until the kinds are served.
+/// Applies CRDs, namespace, rights and admission policies, and waits until the kinds are
+/// served; the policies are in force a moment later: see [`crate::admission`].
 ///
 /// # Errors
 /// A file is missing or refused.
 pub fn install(plane: &ControlPlane) -> Result<()> {
+    install_unguarded(plane)?;
+    apply_file(plane, ADMISSION)
+}
+
+/// [`install`] without the admission policies.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_unguarded(plane: &ControlPlane) -> Result<()> {
     install_crds(plane)?;
-    for file in ["namespace.yaml", "rbac.yaml"] {
-        let path = repository("deploy/base").join(file);
-        let text = std::fs::read_to_string(&path).context(path.display())?;
-        plane.apply(&text)?;
-    }
-    Ok(())
+    ["namespace.yaml", "rbac.yaml", "roles.yaml"]
+        .iter()
+        .try_for_each(|file| apply_file(plane, file))
+}
+
+/// Applies a file of `deploy/base`.
+fn apply_file(plane: &ControlPlane, file: &str) -> Result<()> {
+    let path = repository("deploy/base").join(file);
+    let text = std::fs::read_to_string(&path).context(path.display())?;
+    plane.apply(&text).map(drop)
 }
 
 /// Applies the CRDs alone.
@@ -87,7 +119,12 @@ pub fn install(plane: &ControlPlane) -> Result<()> {
 /// # Errors
 /// As [`install`].
 pub fn install_crds(plane: &ControlPlane) -> Result<()> {
-    for kind in ["patrolpolicies", "tickets", "alertreceivers"] {
+    for kind in [
+        "patrolpolicies",
+        "tickets",
+        "alertreceivers",
+        "ticketwaivers",
+    ] {
         let path = repository("crds").join(format!("kubepatrol.io_{kind}.yaml"));
         let text = std::fs::read_to_string(&path).context(path.display())?;
         plane.apply(&text)?;
@@ -139,7 +176,8 @@ pub fn operator_as(plane: &ControlPlane, identity: &str, account: &str) -> Resul
 }
 
 /// Makes a further service account with exactly the shipped rights, so that the audit log
-/// tells two operators apart.
+/// tells two operators apart. The admission policies know one alone: this needs
+/// [`Stage::unguarded`].
 ///
 /// # Errors
 /// The API server refuses.
@@ -353,9 +391,7 @@ pub fn revoke(plane: &ControlPlane, resource: &str) -> Result<()> {
 /// # Errors
 /// As [`install`].
 pub fn grant(plane: &ControlPlane) -> Result<()> {
-    let path = repository("deploy/base/rbac.yaml");
-    let text = std::fs::read_to_string(&path).context(path.display())?;
-    plane.apply(&text).map(drop)
+    apply_file(plane, "rbac.yaml")
 }
 
 /// Check, subject and phase of a ticket, for failure messages and conditions.

@@ -27,6 +27,7 @@
 //! It never sleeps for a guessed time: waits have a condition and a deadline
 //! ([`wait_until`]).
 
+pub mod admission;
 pub mod api_client;
 pub mod build;
 pub mod child;

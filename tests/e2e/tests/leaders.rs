@@ -105,7 +105,7 @@ fn writes(plane: &ControlPlane, identity: &str) -> Result<Vec<String>> {
 fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Result<()> {
     let flag = "--disable-admission-plugins=ServiceAccount";
     let builder = ControlPlane::builder().api_server_flag(flag).audit();
-    let Some(stage) = Stage::raise("leader_stood_still", builder)? else {
+    let Some(stage) = Stage::unguarded("leader_stood_still", builder)? else {
         return Ok(());
     };
     let plane = &stage.plane;
@@ -180,7 +180,7 @@ fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Res
 
 #[test]
 fn a_leader_that_is_told_to_end_hands_over_before_its_lease_runs_out() -> Result<()> {
-    let Some(stage) = Stage::bare("hand_over")? else {
+    let Some(stage) = Stage::unguarded("hand_over", Stage::bare_builder())? else {
         return Ok(());
     };
     let plane = &stage.plane;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use patrol_e2e::admission;
 use patrol_e2e::control_plane::{ADMIN, ControlPlane};
 use patrol_e2e::http;
 use patrol_e2e::installed::{self, SOON};
@@ -23,6 +24,8 @@ fn a_gap_is_ticketed_told_until_mended_and_then_told_as_closed() -> Result<()> {
         return Ok(());
     };
     installed::install(&plane)?;
+    // They bind everyone but the operator, from its first write to its last.
+    admission::in_force(&plane)?;
     let receiver = Receiver::start()?;
     receiver.verify_with(&[SIGNING])?;
     installed::secret(&plane, "soc", &json!({"sign": SIGNING}))?;

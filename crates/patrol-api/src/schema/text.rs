@@ -180,8 +180,6 @@ texts! {
         text.insert("minLength".to_owned(), json!(10));
         text
     };
-    /// Who did something, when somebody said so.
-    owner_name => prose(253);
     /// Who answers for something.
     owner => {
         let mut text = prose(253);

@@ -129,7 +129,7 @@ pub struct Overlay {
     pub kind: OverlayKind,
     /// Who laid it; absent when nobody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::owner_name")]
+    #[schemars(schema_with = "crate::schema::user_name")]
     pub by: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -16,12 +16,14 @@ const WORKLOAD: [&str; 4] = [
 ];
 
 /// `deploy/install.yaml`.
-pub(super) fn file(crds: &[(String, Value)], rbac: &[Object]) -> Result<Artefact, Failure> {
+pub(super) fn file(crds: &[(String, Value)], objects: &[Vec<Object>]) -> Result<Artefact, Failure> {
     let mut parts = vec![base("namespace.yaml")?];
     for (_, manifest) in crds {
         parts.push(serde_saphyr::to_string(manifest)?);
     }
-    parts.push(super::documents(rbac)?);
+    for part in objects {
+        parts.push(super::documents(part)?);
+    }
     for name in WORKLOAD {
         parts.push(base(name)?);
     }
@@ -50,7 +52,8 @@ mod tests {
             .map(|v| v.as_str().unwrap())
             .collect();
         named.sort_unstable();
-        let mut ours = vec!["../../crds", "namespace.yaml", "rbac.yaml"];
+        let mut ours = vec!["../../crds", "namespace.yaml"];
+        ours.extend(["rbac.yaml", "roles.yaml", "admission.yaml"]);
         ours.extend(WORKLOAD);
         ours.sort_unstable();
         assert_eq!(named, ours);

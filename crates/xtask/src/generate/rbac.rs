@@ -1,12 +1,14 @@
 //! The operator's rights as objects, from the table in `patrol-kube`.
 
+use std::collections::BTreeMap;
+
 use patrol_core::kind::Kind;
 use patrol_kube::rbac::{Rule, rights};
 use serde_json::{Value, json};
 
 /// Namespace, service account and lease carry one name.
 const NAME: &str = patrol_api::names::DEFAULT_NAMESPACE;
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// An object of the manifest, with what it is for.
 pub(super) struct Object {
@@ -66,11 +68,20 @@ pub(super) fn objects() -> Vec<Object> {
 }
 
 fn metadata(namespaced: bool) -> Value {
-    let labels = json!({"app.kubernetes.io/name": NAME});
-    match namespaced {
-        true => json!({"name": NAME, "namespace": NAME, "labels": labels}),
-        false => json!({"name": NAME, "labels": labels}),
+    let mut value = metadata_of(NAME, &[]);
+    if let (Some(fields), true) = (value.as_object_mut(), namespaced) {
+        fields.insert("namespace".into(), json!(NAME));
     }
+    value
+}
+
+/// Metadata of a cluster-scoped object, with what marks it as ours.
+pub(super) fn metadata_of(name: &str, labels: &[(&str, &str)]) -> Value {
+    let labels: BTreeMap<&str, &str> = [("app.kubernetes.io/name", NAME)]
+        .into_iter()
+        .chain(labels.iter().copied())
+        .collect();
+    json!({"name": name, "labels": labels})
 }
 
 fn rule(rule: &Rule) -> Value {
