@@ -17,7 +17,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::time::{Instant, timeout_at};
 
+use crate::boot_clock;
 use crate::error::{CallError, SetupError};
+use crate::skew::Skew;
 
 /// Deadline of a call about a single object, its body included.
 pub const OBJECT_DEADLINE: Duration = Duration::from_secs(9);
@@ -40,6 +42,7 @@ pub struct Connection {
     /// Writes, the lease, events.
     pub writes: Http,
     server: http::Uri,
+    skew: Skew,
 }
 
 impl Connection {
@@ -80,15 +83,24 @@ impl Connection {
             .headers
             .push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
         let server = config.cluster_url.clone();
+        let skew = Skew::default();
         let client = |config: Config| -> Result<Http, SetupError> {
             let client = ClientBuilder::try_from(config).map_err(Box::new)?.build();
-            Ok(Http { client })
+            let skew = skew.clone();
+            Ok(Http { client, skew })
         };
         Ok(Self {
             reads: client(config.clone())?,
             writes: client(config)?,
             server,
+            skew: skew.clone(),
         })
+    }
+
+    /// How far the clocks are apart, as the API server's replies say.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        self.skew.clone()
     }
 
     /// Where the API server is (receivers must not be).
@@ -102,6 +114,7 @@ impl Connection {
 #[derive(Clone)]
 pub struct Http {
     client: Client,
+    skew: Skew,
 }
 
 /// A complete reply, whatever its status.
@@ -214,6 +227,7 @@ impl Http {
                 kube::Error::Auth(_) => CallError::Credentials,
                 _ => CallError::Connection,
             })?;
+        self.skew.learn(reply.headers(), boot_clock::wall());
         Ok(Opened {
             status: reply.status(),
             retry_after: retry_after(reply.headers()),

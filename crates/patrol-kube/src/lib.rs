@@ -14,6 +14,7 @@ pub mod rbac;
 pub mod reader;
 pub mod secrets;
 mod server_addresses;
+pub mod skew;
 mod status;
 pub mod writer;
 

@@ -16,6 +16,7 @@ use patrol_kube::events::Suppressed;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings, LeaseStats};
 use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
+use patrol_kube::skew::Skew;
 use patrol_kube::writer::{WRITES_PER_SECOND, Writer, writer};
 use patrol_notify::Secret;
 use tokio::sync::{mpsc, watch};
@@ -175,6 +176,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let health = reader.health();
     let mut denied = connection.server_addresses().await;
     denied.extend(own_addresses());
+    let skew = connection.skew();
     let lease = Lease::new(connection.writes.clone(), settings);
     let (fence, lease_stats) = (lease.fence(), lease.stats());
     let timings = timings()?;
@@ -241,7 +243,13 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let probes = Arc::new(Probes {
         pulse,
         snapshots,
-        exporter: Exporter::new(Some(edge_metrics(health, lease_stats, suppressed, timings))),
+        exporter: Exporter::new(Some(edge_metrics(
+            health,
+            lease_stats,
+            suppressed,
+            skew,
+            timings,
+        ))),
         clock: boot_clock::now,
     });
     tasks.spawn(async move {
@@ -346,12 +354,14 @@ fn edge_metrics(
     health: Arc<Health>,
     lease: Arc<LeaseStats>,
     suppressed: Suppressed,
+    skew: Skew,
     timings: Timings,
 ) -> EdgeMetrics {
     Box::new(move |families: &mut Families, snapshot: &Snapshot| {
         watch_metrics(families, &health);
         lease_metrics(families, &lease);
         event_metrics(families, &suppressed);
+        skew_metrics(families, &skew);
         timings.export(families, snapshot);
     })
 }
@@ -362,6 +372,7 @@ pub(super) fn described_metrics() -> Vec<Described> {
     watch_metrics(&mut families, &Health::default());
     lease_metrics(&mut families, &LeaseStats::default());
     event_metrics(&mut families, &Suppressed::default());
+    skew_metrics(&mut families, &Skew::default());
     if let Ok(timings) = Timings::new() {
         timings.export(&mut families, &Snapshot::default());
     }
@@ -378,6 +389,18 @@ fn event_metrics(families: &mut Families, suppressed: &Suppressed) {
         suppressed
             .counts()
             .map(|(reason, n)| ([reason.to_owned()], n)),
+    );
+}
+
+fn skew_metrics(families: &mut Families, skew: &Skew) {
+    families.gauges(
+        "clock_skew_seconds",
+        "Seconds that this process's wall clock is ahead of the API server's, negative when behind.",
+        [],
+        // Whole seconds that fit are exact.
+        skew.seconds()
+            .and_then(|seconds| i32::try_from(seconds).ok())
+            .map(|seconds| ([], f64::from(seconds))),
     );
 }
 

@@ -139,6 +139,12 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         ],
     );
     families.counters(
+        "alerts_dropped_total",
+        "Alerts that were owed and given up, by cause: Retention, when a resolved ticket was 90 days old. Must stay 0.",
+        ["cause"],
+        [(["Retention".to_owned()], c.alerts_dropped)],
+    );
+    families.counters(
         "heartbeat_sent_total",
         "Signs of life that receivers accepted.",
         [],

@@ -39,6 +39,8 @@ pub struct Counters {
     pub tickets_deleted_open: u64,
     /// Statuses that others edited and that were put back.
     pub statuses_restored: u64,
+    /// Ends that were owed and never told when their tickets reached the last day of their retention. Must be 0.
+    pub alerts_dropped: u64,
     /// Signs of life that were accepted.
     pub heartbeats: u64,
     /// Passes of the auditor: those that found nothing, and those that found something.

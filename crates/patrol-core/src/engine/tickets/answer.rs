@@ -88,6 +88,12 @@ impl Patrol {
         held.retry_at = None;
         held.refused = None;
         if write == TicketWrite::Delete {
+            let owing = self
+                .tickets
+                .held
+                .get(key)
+                .is_some_and(|held| !held.foreign && self.is_dropped_owing(&held.status));
+            self.counters.alerts_dropped += u64::from(owing);
             return self.ticket_deleted(key, now);
         }
         let Written::Ticket(ticket) = done else {

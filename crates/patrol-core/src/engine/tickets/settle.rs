@@ -343,4 +343,12 @@ impl Patrol {
         let age = now.since(resolved);
         (age >= self.retention(policy) && !owed) || age >= super::write::HARD_CAP
     }
+
+    /// Whether a ticket goes although somebody who was told that it fires was never told that it ended.
+    pub(super) fn is_dropped_owing(&self, status: &TicketStatus) -> bool {
+        status.phase == Phase::Resolved
+            && status.alerts.iter().any(|r| {
+                r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
+            })
+    }
 }
