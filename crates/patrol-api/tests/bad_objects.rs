@@ -15,6 +15,7 @@ use patrol_api::policy::{PatrolPolicy, PatrolPolicySpec};
 use patrol_api::receiver::AlertReceiver;
 use patrol_api::ticket::Ticket;
 use patrol_api::validate::{admit, validate};
+use patrol_api::waiver::TicketWaiver;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -116,6 +117,7 @@ fn every_good_object_is_admitted_and_decoded() {
         match whole["kind"].as_str().unwrap() {
             "PatrolPolicy" => there_and_back::<PatrolPolicy>(whole),
             "AlertReceiver" => there_and_back::<AlertReceiver>(whole),
+            "TicketWaiver" => there_and_back::<TicketWaiver>(whole),
             _ => there_and_back::<Ticket>(whole),
         }
     }

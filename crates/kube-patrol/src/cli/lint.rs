@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use patrol_api::waiver::TicketWaiver;
 use patrol_core::facts::Fact;
 use patrol_core::rule::compile;
+use patrol_core::waiver::Waiver;
 
 use super::ui::{self, Colour};
 use super::{Exit, Failure};
@@ -116,6 +118,9 @@ fn problems(object: &Object, all: &[&Object]) -> Vec<(String, bool)> {
         };
         return vec![(why, false)];
     };
+    if let Fact::Waiver(waiver) = &seen.fact {
+        return waiver_problems(waiver);
+    }
     let Fact::Policy(policy) = &seen.fact else {
         return vec![];
     };
@@ -133,19 +138,45 @@ fn problems(object: &Object, all: &[&Object]) -> Vec<(String, bool)> {
             true,
         ));
     }
-    for (i, route) in policy.spec.alerts.receivers.iter().enumerate() {
+    let alerts = &policy.spec.alerts;
+    let routes = alerts.receivers.iter().enumerate();
+    let routes = routes.map(|(i, route)| (format!("receivers[{i}]"), &route.name));
+    let steps = alerts
+        .escalation
+        .iter()
+        .enumerate()
+        .filter_map(|(i, step)| {
+            let receiver = step.receiver.as_ref()?;
+            Some((format!("escalation[{i}].receiver"), receiver))
+        });
+    for (field, name) in routes.chain(steps) {
         let known = all
             .iter()
-            .any(|o| o.kind == "AlertReceiver" && o.name() == route.name);
+            .any(|o| o.kind == "AlertReceiver" && o.name() == name);
         if !known {
             out.push((
                 format!(
-                    "spec.alerts.receivers[{i}]: no AlertReceiver is named {} in these files: create it or correct the name",
-                    route.name
+                    "spec.alerts.{field}: no AlertReceiver is named {name} in these files: create it or correct the name"
                 ),
                 true,
             ));
         }
     }
     out
+}
+
+/// What only a clock and the operator's namespace tell of a waiver. One that was not applied yet is created now.
+fn waiver_problems(waiver: &TicketWaiver) -> Vec<(String, bool)> {
+    let mut waiver = waiver.clone();
+    let created = &mut waiver.metadata.creation_timestamp;
+    let now = patrol_kube::boot_clock::wall();
+    created.get_or_insert_with(|| patrol_api::condition::meta_time(now));
+    match Waiver::compile(&waiver, patrol_api::names::DEFAULT_NAMESPACE) {
+        Err(why) => vec![(why.message, false)],
+        Ok(compiled) if compiled.until <= now => vec![(
+            "spec.expiresAt: has passed: give a time that is still to come".into(),
+            true,
+        )],
+        Ok(_) => vec![],
+    }
 }

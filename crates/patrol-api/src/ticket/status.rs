@@ -131,7 +131,7 @@ pub struct Overlay {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::user_name")]
     pub by: Option<String>,
-    /// Why.
+    /// Why it was laid.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(schema_with = "crate::schema::sentence")]
     pub reason: String,

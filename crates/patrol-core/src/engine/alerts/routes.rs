@@ -205,15 +205,15 @@ impl Patrol {
             .webhook
             .is_some()
             .then(|| Ok(own_webhook_name(policy)));
+        let steps = alerts.escalation.iter().filter_map(|s| s.receiver.as_ref());
         alerts
             .receivers
             .iter()
-            .map(|r| {
-                if self.receivers.contains_key(&r.name) {
-                    Ok(r.name.clone())
-                } else {
-                    Err(r.name.clone())
-                }
+            .map(|route| &route.name)
+            .chain(steps)
+            .map(|name| match self.receivers.contains_key(name) {
+                true => Ok(name.clone()),
+                false => Err(name.clone()),
             })
             .chain(own)
             .collect()
