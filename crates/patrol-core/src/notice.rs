@@ -53,6 +53,8 @@ pub struct Notice {
     /// Tickets of the group, of this message or not, that this receiver counts as firing once it has accepted it. An
     /// alarm that stands for the whole group ends when there is none. Only counted for kinds that hold such an alarm.
     pub standing: u32,
+    /// Of those, the ones outside this message that it was told of by number and not by name.
+    pub numbered: u32,
     /// The tickets of this message, before it is cut into parts.
     pub counts: Counts,
     /// The tickets, most severe first, then by name.
@@ -167,4 +169,17 @@ pub struct NoticeTicket {
     pub assignee: Option<String>,
     /// How to fix it.
     pub remediation: String,
+    /// What the receiver may hold of it already, for kinds that hold alarms.
+    pub alarm: Alarm,
+}
+
+/// What a receiver may hold of a ticket already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alarm {
+    /// It was told Firing by name, and its end was not told.
+    pub named: bool,
+    /// It was told Firing by number, and its end was not told.
+    pub numbered: bool,
+    /// Severities it may have been told with before, other than the one it has.
+    pub former: Vec<Severity>,
 }

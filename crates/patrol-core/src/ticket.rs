@@ -1,5 +1,6 @@
 //! Tickets: identity, life and ledger, as pure functions of their own state.
 
+pub mod alive;
 pub mod forged;
 pub mod ledger;
 pub mod life;

@@ -8,7 +8,9 @@ mod cloudevents;
 mod dingtalk;
 mod feishu;
 mod pagerduty;
+mod prom;
 mod slack;
+mod summary;
 mod teams;
 mod wecom;
 
@@ -66,7 +68,7 @@ pub fn classify(
         EndpointKind::Dingtalk => dingtalk::classify(by_status, body_prefix),
         EndpointKind::Feishu => feishu::classify(by_status, body_prefix),
         EndpointKind::Wecom => wecom::classify(by_status, body_prefix),
-        EndpointKind::Pagerduty => pagerduty::classify(by_status, body_prefix),
+        EndpointKind::Pagerduty => pagerduty::classify(by_status, status, body_prefix),
     }
 }
 

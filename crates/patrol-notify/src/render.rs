@@ -54,12 +54,65 @@ pub struct Part {
 
 /// Writes the notice; a notice without tickets is one part.
 pub fn patrol_v1(notice: &Notice, limits: &Limits) -> Vec<Part> {
-    let packs = pack(notice, limits);
+    in_parts(
+        notice,
+        limits.max_bytes,
+        limits.max_items,
+        |ticket| item(ticket, limits.minimal),
+        |place, tickets| envelope(notice, place, tickets),
+    )
+}
+
+/// Where a part is among the parts of a notice.
+pub(crate) struct Place {
+    /// Its `webhook-id`.
+    pub id: String,
+    /// From 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Writes a notice as bodies that hold a list of tickets: `item` writes one ticket, `frame` what surrounds a list of them.
+/// Every ticket is in exactly one part, in order; a notice without tickets is one part.
+pub(crate) fn in_parts(
+    notice: &Notice,
+    max_bytes: usize,
+    max_items: usize,
+    item: impl Fn(&NoticeTicket) -> Value,
+    frame: impl Fn(&Place, Vec<Value>) -> Value,
+) -> Vec<Part> {
+    // With the largest numbers and no ticket: an upper bound for what surrounds the tickets.
+    let widest = Place {
+        id: webhook_id(notice, &[], u32::MAX),
+        index: u32::MAX,
+        count: u32::MAX,
+    };
+    let around = frame(&widest, Vec::new()).to_string().len();
+    let packs = pack(&notice.tickets, around, max_bytes, max_items, item);
     let count = number(packs.len());
     packs
         .into_iter()
         .enumerate()
-        .map(|(index, items)| part(notice, number(index), count, items))
+        .map(|(index, items)| {
+            let (event_ids, values): (Vec<String>, Vec<Value>) = items
+                .into_iter()
+                .map(|(id, value)| (id.to_string(), value))
+                .unzip();
+            let index = number(index);
+            let place = Place {
+                id: webhook_id(notice, &event_ids, index),
+                index,
+                count,
+            };
+            let body = frame(&place, values).to_string().into_bytes();
+            Part {
+                webhook_id: place.id,
+                body,
+                event_ids,
+                by_number: 0,
+            }
+        })
         .collect()
 }
 
@@ -67,19 +120,21 @@ pub fn patrol_v1(notice: &Notice, limits: &Limits) -> Vec<Part> {
 type Item<'a> = (&'a str, Value);
 
 /// Fills parts in order, each as far as it goes.
-fn pack<'a>(notice: &'a Notice, limits: &Limits) -> Vec<Vec<Item<'a>>> {
-    // With the largest numbers and no ticket: an upper bound for what surrounds the tickets.
-    let frame = envelope(notice, u32::MAX, u32::MAX, Vec::new())
-        .to_string()
-        .len();
+fn pack(
+    tickets: &[NoticeTicket],
+    frame: usize,
+    max_bytes: usize,
+    max_items: usize,
+    item: impl Fn(&NoticeTicket) -> Value,
+) -> Vec<Vec<Item<'_>>> {
     let mut packs = Vec::new();
-    let mut items: Vec<Item<'a>> = Vec::new();
+    let mut items: Vec<Item<'_>> = Vec::new();
     let mut size = frame;
-    for ticket in &notice.tickets {
-        let value = item(ticket, limits.minimal);
+    for ticket in tickets {
+        let value = item(ticket);
         // Its comma included.
         let bytes = value.to_string().len().saturating_add(1);
-        let full = items.len() >= limits.max_items || size.saturating_add(bytes) > limits.max_bytes;
+        let full = items.len() >= max_items || size.saturating_add(bytes) > max_bytes;
         if full && !items.is_empty() {
             packs.push(std::mem::take(&mut items));
             size = frame;
@@ -91,23 +146,6 @@ fn pack<'a>(notice: &'a Notice, limits: &Limits) -> Vec<Vec<Item<'a>>> {
         packs.push(items);
     }
     packs
-}
-
-fn part(notice: &Notice, index: u32, count: u32, items: Vec<Item<'_>>) -> Part {
-    let (event_ids, values): (Vec<String>, Vec<Value>) = items
-        .into_iter()
-        .map(|(id, value)| (id.to_string(), value))
-        .unzip();
-    let webhook_id = webhook_id(notice, &event_ids, index);
-    let body = envelope(notice, index, count, values)
-        .to_string()
-        .into_bytes();
-    Part {
-        webhook_id,
-        body,
-        event_ids,
-        by_number: 0,
-    }
 }
 
 /// The whole notice as one body.
@@ -139,7 +177,17 @@ pub(crate) fn webhook_id(notice: &Notice, event_ids: &[String], index: u32) -> S
     }
 }
 
-fn envelope(notice: &Notice, index: u32, count: u32, tickets: Vec<Value>) -> Value {
+fn envelope(notice: &Notice, place: &Place, tickets: Vec<Value>) -> Value {
+    json!({
+        "type": notice.kind.as_str(),
+        "timestamp": time(notice.at),
+        "specVersion": "1",
+        "data": data(notice, place, tickets),
+    })
+}
+
+/// `data` of `patrol/v1`.
+pub(crate) fn data(notice: &Notice, place: &Place, tickets: Vec<Value>) -> Value {
     let labels: Map<String, Value> = notice
         .group
         .labels
@@ -147,23 +195,18 @@ fn envelope(notice: &Notice, index: u32, count: u32, tickets: Vec<Value>) -> Val
         .map(|(name, value)| (clean(name).into_owned(), text(value)))
         .collect();
     json!({
-        "type": notice.kind.as_str(),
-        "timestamp": time(notice.at),
-        "specVersion": "1",
-        "data": {
-            "cluster": {"id": text(&notice.cluster.id), "name": text(&notice.cluster.name)},
-            "receiver": text(&notice.receiver),
-            "policy": text(&notice.policy),
-            "reason": notice.reason.as_str(),
-            "part": {"index": index, "count": count},
-            "group": {"key": text(&notice.group.key), "labels": labels},
-            "counts": counts(&notice.counts),
-            "tickets": tickets,
-        },
+        "cluster": {"id": text(&notice.cluster.id), "name": text(&notice.cluster.name)},
+        "receiver": text(&notice.receiver),
+        "policy": text(&notice.policy),
+        "reason": notice.reason.as_str(),
+        "part": {"index": place.index, "count": place.count},
+        "group": {"key": text(&notice.group.key), "labels": labels},
+        "counts": counts(&notice.counts),
+        "tickets": tickets,
     })
 }
 
-fn counts(counts: &Counts) -> Value {
+pub(crate) fn counts(counts: &Counts) -> Value {
     let [critical, high, medium, low, info] = counts.by_severity;
     json!({
         "firing": counts.firing,
@@ -176,7 +219,8 @@ fn counts(counts: &Counts) -> Value {
     })
 }
 
-fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
+/// A ticket in `patrol/v1`.
+pub(crate) fn item(ticket: &NoticeTicket, minimal: bool) -> Value {
     let mut fields = Map::new();
     let mut set = |key: &str, value: Value| {
         fields.insert(key.to_string(), value);
@@ -285,11 +329,11 @@ fn subject(subject: &Subject, minimal: bool) -> Value {
     Value::Object(fields)
 }
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::String(clean(text).into_owned())
 }
 
-fn time(time: Time) -> Value {
+pub(crate) fn time(time: Time) -> Value {
     Value::String(time.to_string())
 }
 

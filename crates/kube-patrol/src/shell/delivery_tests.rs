@@ -9,7 +9,7 @@ use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
 use patrol_core::engine::Snapshot;
-use patrol_core::notice::{Cluster, Counts, Group, NoticeKind, NoticeTicket};
+use patrol_core::notice::{Alarm, Cluster, Counts, Group, NoticeKind, NoticeTicket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -125,6 +125,7 @@ fn notice() -> Notice {
         reason: AlertReason::Opened,
         group: Group::default(),
         standing: 0,
+        numbered: 0,
         counts: Counts::default(),
         tickets: vec![NoticeTicket {
             event_id: "e".into(),
@@ -167,6 +168,7 @@ fn notice() -> Notice {
             verified_at: None,
             assignee: None,
             remediation: String::new(),
+            alarm: Alarm::default(),
         }],
     }
 }

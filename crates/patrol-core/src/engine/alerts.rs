@@ -5,6 +5,7 @@
 //! so what is sent is always the latest state. Every receiver has a lane of its own: what
 //! waits for one is not even looked at while another is served.
 
+mod alarms;
 mod answer;
 mod compose;
 mod digest;
@@ -24,6 +25,7 @@ use super::{Keys, Patrol};
 use crate::clock::{Mono, Now};
 use crate::facts::ObjectKey;
 use crate::sym::Sym;
+use crate::ticket::alive;
 use crate::ticket::ledger::{self, Pace, Telling};
 
 /// An episode that nobody heard of is history after this time: whoever is added to a policy later hears of none.
@@ -39,6 +41,11 @@ pub(super) struct Agenda {
     last_sent: BTreeMap<GroupId, (Time, Mono)>,
     /// Routes changed: plan everything again.
     stale: bool,
+    /// What receivers that forget heard.
+    heard: alarms::AllHeard,
+    /// Groups may have gone with their tickets.
+    look_for_vanished: bool,
+    looked_for_vanished: Option<Mono>,
     /// Tellings that may have been taken.
     unsure: unsure::Unsure,
     /// Another process may have led before, and told what it did not write down.
@@ -65,6 +72,10 @@ pub(super) struct Flight {
     /// By event id.
     tellings: BTreeMap<String, Told>,
     keys: Keys,
+    /// With which severity each ticket was told, where the receiver forgets.
+    said: BTreeMap<ObjectKey, Severity>,
+    /// How many tickets of the group stand at the receiver once it has accepted, where it holds an alarm for the group.
+    standing: Option<u32>,
     /// No answer came in time, or none that is certain. One that comes late is still
     /// recorded, until this time.
     pub lost: bool,
@@ -86,6 +97,8 @@ struct Route {
     receiver: String,
     uid: String,
     pace: Pace,
+    /// It takes silence for an end.
+    forgets: bool,
 }
 
 /// A message in the making.
@@ -167,12 +180,15 @@ impl Agenda {
     /// A ticket is forgotten, and with it what may have been told of it.
     pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);
+        self.heard.remove(key);
+        self.look_for_vanished = true;
     }
 }
 
 impl Patrol {
     pub(super) fn routes_changed(&mut self) {
         self.agenda.stale = true;
+        self.agenda.look_for_vanished = true;
     }
 
     /// What a ticket owes to one receiver, with the id of the telling.
@@ -185,7 +201,8 @@ impl Patrol {
         let (ticket, status) = self.tickets.view(key)?;
         let mut routes = self.routes(ticket, status, now.wall).into_iter();
         let route = routes.find(|route| route.receiver == receiver.as_str())?;
-        let telling = owed(ticket, status, &route, now.wall)?;
+        let heard = self.agenda.heard_at(key, &route.uid);
+        let telling = owed(ticket, status, &route, heard, now.wall)?;
         let id = telling.event_id(ticket.metadata.uid.as_deref().unwrap_or(""), &route.uid);
         Some((telling, id))
     }
@@ -201,7 +218,8 @@ impl Patrol {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
             for route in self.routes(ticket, status, now.wall) {
-                if let Some(telling) = owed(ticket, status, &route, now.wall) {
+                let heard = self.agenda.heard_at(key, &route.uid);
+                if let Some(telling) = owed(ticket, status, &route, heard, now.wall) {
                     plans.push((Sym::new(&route.receiver), telling.due));
                 }
             }
@@ -212,9 +230,20 @@ impl Patrol {
 
 /// What a ticket owes to a receiver. A change that was noted by a clock which was set back
 /// since is due now and not when the clock gets there again.
-fn owed(ticket: &Ticket, status: &TicketStatus, route: &Route, now: Time) -> Option<Telling> {
+fn owed(
+    ticket: &Ticket,
+    status: &TicketStatus,
+    route: &Route,
+    heard: Option<Time>,
+    now: Time,
+) -> Option<Telling> {
     let uid = ticket.metadata.uid.as_deref().unwrap_or("");
-    let mut telling = ledger::obligation(uid, status, &route.uid, &route.pace)?;
+    let mut telling = if route.forgets {
+        let heard = heard.filter(|at| !ledger::is_ahead(*at, now));
+        alive::obligation(uid, status, &route.uid, &route.pace, heard)?
+    } else {
+        ledger::obligation(uid, status, &route.uid, &route.pace)?
+    };
     let noted = match telling.state {
         ToldState::Firing => status.alert_at.or(status.episode.opened_at),
         ToldState::Closed => status.phase_since.or(status.episode.resolved_at),

@@ -7,7 +7,9 @@ mod standby;
 
 use std::collections::BTreeMap;
 
-use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Endpoint, Failover, Locale};
+use patrol_api::receiver::{
+    AlertReceiver, AlertReceiverStatus, Endpoint, Failover, GroupRecord, Locale,
+};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Severity;
 
@@ -71,6 +73,8 @@ pub(super) struct ReceiverState {
     pub oldest_pending: Option<Time>,
     /// Pauses it asked for, in seconds.
     pub throttled: u64,
+    /// The groups it holds an alarm for, by key.
+    pub groups: BTreeMap<String, GroupRecord>,
     status: AlertReceiverStatus,
     written: Back,
     listed: bool,
@@ -124,6 +128,7 @@ impl ReceiverState {
             pending_by: BTreeMap::new(),
             oldest_pending: None,
             throttled: 0,
+            groups: BTreeMap::new(),
             status: AlertReceiverStatus::default(),
             written: Back::default(),
             listed: true,
@@ -148,6 +153,8 @@ impl ReceiverState {
         self.status = object.status.clone().unwrap_or_default();
         self.last_success = self.status.last_success_time;
         self.failing_since = standby::failing_since(&self.status);
+        let groups = self.status.groups.iter();
+        self.groups = groups.map(|g| (g.key.clone(), g.clone())).collect();
     }
 
     /// Whether a single run need not wait for it: what is wrong takes a person, or it was
@@ -366,6 +373,7 @@ impl Patrol {
             if fresh {
                 state.flights.clear();
                 state.status = AlertReceiverStatus::default();
+                state.groups.clear();
             }
         }
         state.send_resolved = receiver.spec.send_resolved;

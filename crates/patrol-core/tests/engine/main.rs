@@ -12,6 +12,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod alarms;
 mod alerts;
 mod catalogue;
 mod ceiling;

@@ -678,7 +678,10 @@ impl World {
             class,
             at: self.wall(),
         };
-        let parts = notice.tickets.chunks(size).map(part).collect();
+        let parts = match notice.tickets.is_empty() {
+            true => vec![part(&[])],
+            false => notice.tickets.chunks(size).map(part).collect(),
+        };
         match after {
             None => {}
             Some(0) => self.events.push_back(Event::Delivered(id, parts)),

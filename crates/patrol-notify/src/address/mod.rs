@@ -8,11 +8,13 @@
 //! in a refusal: an answer of the resolver is nobody's business.
 
 mod allow;
+mod every;
 mod ip;
 mod resolve;
 mod target;
 
 pub use allow::{Allow, AllowError};
+pub use every::{Nowhere, Pinned, every_address};
 pub use resolve::{Lookup, LookupFuture, SystemLookup};
 pub use target::{Target, UrlError};
 

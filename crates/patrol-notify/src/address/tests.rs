@@ -46,8 +46,9 @@ fn production() -> Filter {
     )
 }
 
+/// F19: every spelling of an address that no message may go to, and what may be sent to.
 #[test]
-fn urls() {
+fn f19_urls() {
     use Fate::{Bad, Blocked, Literal, Name};
     use Refusal::*;
     let rows = [

@@ -46,8 +46,9 @@ fn date(value: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
+    /// F11: seconds, dates and nonsense, held within a second and an hour.
     #[test]
-    fn table() {
+    fn f11_table() {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = DateTime::from_timestamp(784_111_777, 0).unwrap();
         for (value, seconds) in [

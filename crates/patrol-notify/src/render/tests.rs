@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldState};
-use patrol_core::notice::{Cluster, Group, NoticeKind};
+use patrol_core::notice::{Alarm, Cluster, Group, NoticeKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -50,6 +50,7 @@ fn ticket(number: usize, filler: usize) -> NoticeTicket {
         verified_at: None,
         assignee: Some("alice".into()),
         remediation: "Label the namespace so that the injector sees it.".into(),
+        alarm: Alarm::default(),
     }
 }
 
@@ -69,12 +70,14 @@ fn notice(tickets: Vec<NoticeTicket>) -> Notice {
             labels: vec![("check".into(), "sidecar-missing".into())],
         },
         standing: 0,
+        numbered: 0,
         counts: Counts {
             firing: 5,
             new: 1,
             closed: 2,
             overdue: 3,
             by_severity: [4, 3, 2, 1, 0],
+            ..Counts::default()
         },
         tickets,
     }

@@ -8,7 +8,7 @@ use patrol_api::time::Span;
 use patrol_core::event::DeliveryClass;
 use patrol_notify::address::Filter;
 use patrol_notify::headers::ExtraHeaders;
-use patrol_notify::{Allow, Class, Client, ClientConfig, Secret, SigningSecrets};
+use patrol_notify::{Allow, Class, Client, ClientConfig, Credential, Secret, SigningSecrets};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -41,7 +41,9 @@ async fn the_request_is_a_signed_standard_webhook() {
     request.body = br#"{"test": 2432232314}"#.as_slice().into();
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let rotating = Secret::from(format!("{KNOWN} {other}"));
-    request.signing = Some(SigningSecrets::parse(&rotating).unwrap());
+    request.credential = Some(Credential::Signing(
+        SigningSecrets::parse(&rotating).unwrap(),
+    ));
 
     let outcome = within(client.post(request)).await;
     assert_eq!(outcome.class, Class::Accepted);
@@ -197,8 +199,9 @@ async fn interim_replies_are_not_the_reply() {
     );
 }
 
+/// F17: to metadata in every spelling, elsewhere, in a circle: none is followed.
 #[tokio::test]
-async fn no_redirect_is_followed() {
+async fn f17_no_redirect_is_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for status in [
         "301 Moved",
@@ -210,6 +213,15 @@ async fn no_redirect_is_followed() {
         for target in [
             format!("http://{}/metadata", elsewhere.local_addr().unwrap()),
             "http://169.254.169.254/latest/meta-data/".into(),
+            "http://[::ffff:a9fe:a9fe]/".into(),
+            "http://[64:ff9b::a9fe:a9fe]/".into(),
+            "http://[2002:a9fe:a9fe::1]/".into(),
+            "http://2852039166/".into(),
+            "http://0251.0376.0251.0376/".into(),
+            "http://169.254.169.254./".into(),
+            "//169.254.169.254/".into(),
+            "https://user:pass@169.254.169.254/".into(),
+            "file:///etc/passwd".into(),
             "/loop".into(),
         ] {
             let headers = format!("location: {target}\r\n");
@@ -297,8 +309,9 @@ async fn an_allow_list_decides_at_connect_time() {
     }
 }
 
+/// F18: a public address at the check and metadata at the connection.
 #[tokio::test]
-async fn a_name_that_changes_its_mind_gains_nothing() {
+async fn f18_a_name_that_changes_its_mind_gains_nothing() {
     let server = Server::replying(&reply("200 OK", "connection: close\r\n", "")).await;
     let lookup = Scripted::new(&[
         &["127.0.0.1"],

@@ -8,5 +8,6 @@
 
 mod delivery;
 mod hostile;
+mod providers;
 mod support;
 mod tls;

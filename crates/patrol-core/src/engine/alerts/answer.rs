@@ -1,10 +1,12 @@
 //! Answers of receivers: what was accepted is recorded, what was not is due again.
 
 use patrol_api::time::Span;
+use patrol_api::words::{Severity, ToldState};
 
 use super::super::Patrol;
 use super::super::receivers::ReceiverState;
 use super::Flight;
+use super::alarms::is_recorded;
 use crate::clock::Now;
 use crate::event::{DeliveryClass, DeliveryId, PartOutcome};
 use crate::ticket::ledger;
@@ -56,6 +58,9 @@ impl Patrol {
             if part.class == DeliveryClass::Accepted {
                 self.accepted(&name, &flight, &part, now);
             }
+            if part.class == DeliveryClass::Accepted {
+                self.note_group(&name, &flight, whole, part.at);
+            }
             self.doubt_part(&name, &flight, &part);
             let Some(state) = self.receivers.get_mut(&name) else {
                 continue;
@@ -84,6 +89,7 @@ impl Patrol {
 
     /// Records exactly the tellings of an accepted part.
     fn accepted(&mut self, name: &str, flight: &Flight, part: &PartOutcome, now: Now) {
+        let forgets = self.receiver_forgets(name);
         let by_name = part.event_ids.len().saturating_sub(part.by_number);
         for (place, event_id) in part.event_ids.iter().enumerate() {
             let Some((key, ticket_uid, telling)) = flight.tellings.get(event_id) else {
@@ -97,7 +103,15 @@ impl Patrol {
             if !same || self.is_replaced(name, &flight.receiver_uid) {
                 continue;
             }
-            if let Some(status) = self.tickets.status_mut(key) {
+            if forgets && telling.state == ToldState::Firing {
+                let said = flight.said.get(key).copied();
+                let severity = said.unwrap_or(Severity::Medium);
+                let uid = &flight.receiver_uid;
+                self.agenda.hear(key, uid, severity, part.at);
+            }
+            if is_recorded(forgets, telling)
+                && let Some(status) = self.tickets.status_mut(key)
+            {
                 let digest = place >= by_name;
                 ledger::record(status, name, &flight.receiver_uid, telling, digest, part.at);
             }

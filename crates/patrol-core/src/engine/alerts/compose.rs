@@ -9,11 +9,12 @@ use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
 
 use super::super::Patrol;
+use super::alarms::{Standing, holds_alarms, labels_key};
 use super::{GroupId, Item, Told};
 use crate::effect::Target;
 use crate::facts::ObjectKey;
-use crate::notice::{Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
-use crate::ticket::ledger::{self, Telling};
+use crate::notice::{Alarm, Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
+use crate::ticket::ledger::Telling;
 
 impl Patrol {
     pub(super) fn group_of(
@@ -61,6 +62,7 @@ impl Patrol {
         now: Time,
     ) -> Option<(Notice, BTreeMap<String, Told>)> {
         let receiver_uid = target.uid.as_str();
+        let endpoint = target.endpoint.kind();
         let mut tickets = vec![];
         let mut tellings = BTreeMap::new();
         let mut counts = Counts::default();
@@ -70,7 +72,10 @@ impl Patrol {
             };
             let uid = ticket.metadata.uid.clone().unwrap_or_default();
             let id = telling.event_id(&uid, receiver_uid);
-            let item = notice_ticket(key, ticket, status, telling, &id);
+            let mut item = notice_ticket(key, ticket, status, telling, &id);
+            if holds_alarms(endpoint) {
+                item.alarm = self.agenda.alarm(key, status, receiver_uid);
+            }
             count(&mut counts, &item);
             tickets.push(item);
             tellings.insert(id, (key.clone(), uid, telling.clone()));
@@ -87,11 +92,14 @@ impl Patrol {
             _ => AlertReason::Mixed,
         };
         let labels = &group.2;
-        let key = labels
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let standing = match holds_alarms(endpoint) {
+            true => {
+                let told = items.iter().map(|item| (&item.key, item.telling.state));
+                self.standing(group, receiver_uid, &told.collect())
+            }
+            // Counting what stands costs a walk over all tickets.
+            false => Standing::default(),
+        };
         let notice = Notice {
             kind,
             at: now,
@@ -100,39 +108,15 @@ impl Patrol {
             policy: group.1.clone(),
             reason,
             group: Group {
-                key,
+                key: labels_key(labels),
                 labels: labels.clone(),
             },
-            standing: if holds_alarms(target.endpoint.kind()) {
-                self.standing(group, receiver_uid, &tellings)
-            } else {
-                0
-            },
+            standing: standing.all,
+            numbered: standing.numbered,
             counts,
             tickets,
         };
         Some((notice, tellings))
-    }
-
-    /// How many tickets of a group the receiver counts as firing once it has accepted these tellings.
-    fn standing(
-        &self,
-        group: &GroupId,
-        receiver_uid: &str,
-        tellings: &BTreeMap<String, Told>,
-    ) -> u32 {
-        let told: BTreeMap<&ObjectKey, ToldState> = tellings
-            .values()
-            .map(|(key, _, telling)| (key, telling.state))
-            .collect();
-        let standing = self.tickets.iter().filter(|(key, ticket, status)| {
-            let state = told
-                .get(*key)
-                .copied()
-                .or_else(|| ledger::told(status, receiver_uid).map(|record| record.state));
-            state == Some(ToldState::Firing) && self.group_of(&group.0, ticket, status) == *group
-        });
-        u32::try_from(standing.count()).unwrap_or(u32::MAX)
     }
 
     /// The cluster, as it was named; else by the UID of its namespace kube-system, which
@@ -146,11 +130,6 @@ impl Patrol {
         }
         cluster
     }
-}
-
-/// Whether a kind keeps one alarm for a whole group. Counting what stands costs a walk over all tickets.
-const fn holds_alarms(kind: EndpointKind) -> bool {
-    matches!(kind, EndpointKind::Pagerduty | EndpointKind::Alertmanager)
 }
 
 fn count(counts: &mut Counts, item: &NoticeTicket) {
@@ -229,5 +208,6 @@ fn notice_ticket(
         verified_at: status.evidence.verdict_at,
         assignee: ticket.spec.assignee.clone(),
         remediation: status.remediation.clone(),
+        alarm: Alarm::default(),
     }
 }

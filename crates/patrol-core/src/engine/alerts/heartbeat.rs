@@ -57,6 +57,7 @@ impl Patrol {
             reason: AlertReason::Reminder,
             group: Group::default(),
             standing: 0,
+            numbered: 0,
             counts: Counts::default(),
             tickets: vec![],
         };
@@ -67,6 +68,8 @@ impl Patrol {
             since: now.mono,
             tellings: BTreeMap::new(),
             keys: Keys::new(),
+            said: BTreeMap::new(),
+            standing: None,
             lost: false,
             forget_at: now.mono,
         };

@@ -11,7 +11,9 @@ use patrol_api::words::{Mode, Phase, Severity, ToldState};
 use super::super::Patrol;
 use super::super::receivers::own_webhook_name;
 use super::Route;
+use super::alarms::forgets;
 use crate::pattern::Glob;
+use crate::ticket::alive;
 use crate::ticket::ledger::{self, Join, Pace};
 
 impl Patrol {
@@ -108,6 +110,7 @@ impl Patrol {
                     since: None,
                     ..route.pace.clone()
                 },
+                forgets: forgets(other.target.endpoint.kind()),
             });
         }
         routes.extend(others);
@@ -128,6 +131,7 @@ impl Patrol {
                 missed_after: alerts.missed_after,
                 ..Pace::plain(alerts.repeat, alerts.group_wait)
             },
+            forgets: forgets(state.target.endpoint.kind()),
         })
     }
 
@@ -145,7 +149,11 @@ impl Patrol {
             .map_or(&default, |p| &p.object.spec.alerts);
         self.receivers
             .iter()
-            .filter(|(_, state)| firing(&state.target.uid))
+            .filter(|(_, state)| {
+                let again = forgets(state.target.endpoint.kind());
+                let uid = &state.target.uid;
+                firing(uid) || again && ledger::told(status, uid).is_some_and(alive::ends_again)
+            })
             .filter_map(|(name, _)| self.route(name, policy, alerts))
             .collect()
     }

@@ -9,17 +9,20 @@ use patrol_api::words::{AlertReason, Severity, ToldState};
 
 use super::super::Patrol;
 use super::super::evaluate::earlier;
-use super::{Draft, Flight, GroupId, Item, Route, owed};
+use super::{Draft, Flight, GroupId, Item, Route, alarms, owed};
 use crate::clock::Now;
 use crate::effect::Effect;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
 use crate::notice::NoticeKind;
 use crate::sym::Sym;
+use crate::ticket::alive;
 use crate::ticket::ledger::{self, Telling};
 
 /// Edges that still wait for company for so long can join a message that goes now.
 const JOIN: Span = Span::minutes(5);
+/// And signs of life that are due within this time.
+const JOIN_ALIVE: Span = Span::minutes(2);
 /// Whatever is due and could not be sent is looked at again after this time at the latest.
 const AGAIN: Span = Span::seconds(10);
 
@@ -41,6 +44,7 @@ impl Patrol {
                 self.plan_alerts(key, now);
             }
         }
+        self.close_vanished(now);
         let lanes: Vec<Sym> = self
             .agenda
             .lanes
@@ -145,7 +149,8 @@ impl Patrol {
             let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
                 continue;
             };
-            let Some(telling) = owed(ticket, status, &route, now.wall) else {
+            let heard = self.agenda.heard_at(&key, &route.uid);
+            let Some(telling) = owed(ticket, status, &route, heard, now.wall) else {
                 continue;
             };
             if self.is_held_back(&key, &route, &telling, ticket_uid(ticket), now) {
@@ -164,7 +169,7 @@ impl Patrol {
             if item.telling.due <= now.wall {
                 let interval = self.interval_of(&item.telling, &route, ticket_policy(ticket));
                 drafts.entry(group).or_default().add(item, interval);
-            } else if item.telling.is_edge() {
+            } else if item.telling.is_edge() || joins(&route, &item.telling, now.wall) {
                 joiners.push((group, item));
             }
         }
@@ -201,6 +206,8 @@ impl Patrol {
         match telling.state {
             // Ends wait for company as openings do, not for a whole interval.
             ToldState::Closed => route.pace.group_wait,
+            // Whoever groups by himself is not made to wait.
+            ToldState::Firing if route.forgets => route.pace.group_wait,
             ToldState::Firing => self
                 .policies
                 .get(policy)
@@ -267,7 +274,7 @@ impl Patrol {
         let mut items = draft.items;
         // Stable: what was refused for its content comes back in smaller parts until the
         // one at fault is alone.
-        items.sort_by_key(|item| std::cmp::Reverse(item.severity));
+        items.sort_by_key(|item| (!item.telling.is_edge(), std::cmp::Reverse(item.severity)));
         let (kind, most) = match draft.digest {
             true => (NoticeKind::Digest, state.digest_batch()),
             false => (NoticeKind::Alert, state.batch.max(1)),
@@ -277,8 +284,21 @@ impl Patrol {
         let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
             return Turn::Taken;
         };
+        let endpoint = target.endpoint.kind();
+        let said: BTreeMap<ObjectKey, Severity> = items
+            .iter()
+            .filter(|_| alarms::forgets(endpoint))
+            .map(|item| (item.key.clone(), item.severity))
+            .collect();
+        for ticket in notice.tickets.iter().filter(|_| alarms::forgets(endpoint)) {
+            let key = ObjectKey::new(&ticket.namespace, &ticket.name);
+            let former = &ticket.alarm.former;
+            self.agenda.say(&key, &target.uid, ticket.severity, former);
+        }
         let id = self.begin_delivery();
         let flight = Flight {
+            said,
+            standing: alarms::holds_alarms(endpoint).then_some(notice.standing),
             group,
             receiver_uid: target.uid.clone(),
             since: now.mono,
@@ -317,6 +337,11 @@ impl Draft {
                 ));
         self.items.push(item);
     }
+}
+
+/// Whether a sign of life that is due soon goes with a message that goes now.
+fn joins(route: &Route, telling: &Telling, now: Time) -> bool {
+    route.forgets && alive::is_sign_of_life(telling) && telling.due <= now.plus(JOIN_ALIVE)
 }
 
 /// Durable times have whole seconds: a wait ends with the second after it.

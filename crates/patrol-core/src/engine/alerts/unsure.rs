@@ -41,6 +41,7 @@ impl Patrol {
     /// that are not, and whose end is owed, what was under way may have been told.
     pub(in crate::engine) fn succeed_myself(&mut self, owing: &Keys) {
         self.agenda.succeeded = true;
+        self.agenda.heard.clear();
         self.agenda.unsure.retain(|key, _| owing.contains(key));
         let mut doubtful = vec![];
         for (name, state) in &self.receivers {

@@ -1,13 +1,36 @@
 //! The status of an AlertReceiver: classes in our own words, never a word of a reply.
 
 use patrol_api::condition::{self, Said};
-use patrol_api::receiver::{AlertReceiverStatus, Circuit, CircuitState};
-use patrol_api::time::Time;
+use patrol_api::receiver::{AlertReceiverStatus, Circuit, CircuitState, GroupRecord};
+use patrol_api::time::{Span, Time};
+use patrol_api::words::ToldState;
 
 use super::super::Patrol;
 use super::super::receivers::ReceiverState;
 use super::advice;
 use crate::event::DeliveryClass;
+
+/// As many groups as a status holds.
+const GROUPS: usize = 1024;
+/// A group that is over is shown for so long.
+const OVER: Span = Span::hours(1);
+
+/// The groups that it holds an alarm for, and those that were over a moment ago.
+fn groups(state: &ReceiverState, now: Time) -> Vec<GroupRecord> {
+    let (standing, over): (Vec<&GroupRecord>, Vec<&GroupRecord>) = state
+        .groups
+        .values()
+        .filter(|g| g.state == ToldState::Firing || now.since(g.at) < OVER)
+        .partition(|g| g.state == ToldState::Firing);
+    let mut groups: Vec<GroupRecord> = standing
+        .into_iter()
+        .chain(over)
+        .take(GROUPS)
+        .cloned()
+        .collect();
+    groups.sort_by(|a, b| a.key.cmp(&b.key));
+    groups
+}
 
 /// The status of an AlertReceiver.
 pub(in crate::engine) fn receiver_status(
@@ -17,6 +40,7 @@ pub(in crate::engine) fn receiver_status(
 ) -> AlertReceiverStatus {
     let mut status = Patrol::receiver_status_of(state).clone();
     status.last_success_time = state.last_success;
+    status.groups = groups(state, now);
     status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
     status.oldest_pending_time = state.oldest_pending;
     status.circuit = Some(Circuit {

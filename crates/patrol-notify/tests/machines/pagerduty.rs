@@ -1,0 +1,174 @@
+//! Events for PagerDuty: one incident a group, one more for what must be heard in spite of an acknowledgement.
+
+use std::collections::BTreeSet;
+
+use patrol_api::words::{AlertReason, Severity};
+use patrol_core::notice::{Notice, NoticeKind, NoticeTicket};
+use serde_json::Value;
+
+use crate::samples::*;
+
+fn events(notice: &Notice) -> Vec<(Value, Vec<String>)> {
+    render(&pagerduty(), notice)
+        .into_iter()
+        .map(|part| (body(&part), part.event_ids))
+        .collect()
+}
+
+fn standing(tickets: Vec<NoticeTicket>, standing: u32) -> Notice {
+    Notice {
+        standing,
+        ..notice(tickets)
+    }
+}
+
+/// Action and key of each event.
+fn acts(notice: &Notice) -> Vec<(String, String)> {
+    events(notice)
+        .into_iter()
+        .map(|(event, _)| {
+            let word = |name: &str| event[name].as_str().unwrap().to_owned();
+            (word("event_action"), word("dedup_key"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_group_is_one_incident_until_its_last_ticket_closes() {
+    let opened = acts(&standing(vec![ticket(1), ticket(2)], 2));
+    let [(action, key)] = opened.as_slice() else {
+        panic!("{opened:?}");
+    };
+    assert_eq!(action, "trigger");
+    let one_left = acts(&standing(vec![closed(1)], 1));
+    assert_eq!(one_left, [("trigger".to_owned(), key.clone())]);
+    let last = acts(&standing(vec![closed(2)], 0));
+    assert_eq!(last, [("resolve".to_owned(), key.clone())]);
+    // And when its tickets are gone with their namespace.
+    let vanished = acts(&standing(vec![], 0));
+    assert_eq!(vanished, [("resolve".to_owned(), key.clone())]);
+}
+
+#[test]
+fn other_groups_policies_receivers_and_clusters_are_other_incidents() {
+    let plain = standing(vec![ticket(1)], 1);
+    let mut keys = BTreeSet::from([acts(&plain)[0].1.clone()]);
+    let mut group = plain.clone();
+    group.group.key = "check=other".into();
+    let mut policy = plain.clone();
+    policy.policy = "other".into();
+    let mut receiver = plain.clone();
+    receiver.receiver = "other".into();
+    let mut cluster = plain.clone();
+    cluster.cluster.id = "other".into();
+    for other in [group, policy, receiver, cluster] {
+        assert!(keys.insert(acts(&other)[0].1.clone()));
+    }
+    // The name of a cluster may be given later.
+    let mut named = plain;
+    named.cluster.name = "other".into();
+    assert!(!keys.insert(acts(&named)[0].1.clone()));
+    assert!(keys.iter().all(|key| key.len() <= 255));
+}
+
+#[test]
+fn a_missed_deadline_is_heard_in_spite_of_an_acknowledgement() {
+    let mut escalated = ticket(3);
+    escalated.reason = AlertReason::Escalated;
+    escalated.level = 1;
+    let notice = standing(vec![breached(1), ticket(2), escalated.clone()], 3);
+    let all = events(&notice);
+    let told: Vec<&[String]> = all.iter().map(|(_, ids)| ids.as_slice()).collect();
+    assert_eq!(
+        told,
+        [&["event000001"][..], &["event000003"], &["event000002"]]
+    );
+    let keys: BTreeSet<String> = acts(&notice).into_iter().map(|(_, key)| key).collect();
+    assert_eq!(keys.len(), 3);
+    assert!(
+        all[0].0["payload"]["summary"]
+            .as_str()
+            .unwrap()
+            .contains("web-1")
+    );
+
+    // It ends with its ticket, before the end of the ticket is recorded.
+    let mut over = closed(1);
+    over.sla_breached = true;
+    let mut over_too = closed(3);
+    over_too.level = 1;
+    let ends = standing(vec![over, over_too], 1);
+    let acted = acts(&ends);
+    assert_eq!(
+        (
+            acted[0].0.as_str(),
+            acted[1].0.as_str(),
+            acted[2].0.as_str()
+        ),
+        ("resolve", "resolve", "trigger")
+    );
+    assert!(keys.contains(&acted[0].1) && keys.contains(&acted[1].1));
+    assert_eq!(events(&ends)[2].1.len(), 2);
+    // Another episode is another incident.
+    let mut again = breached(1);
+    again.episode = 2;
+    assert!(!keys.contains(&acts(&standing(vec![again], 1))[0].1));
+}
+
+#[test]
+fn the_fields_of_an_event_are_within_their_limits() {
+    let mut long = ticket(1);
+    long.title = "ä".repeat(5_000);
+    let mut many: Vec<NoticeTicket> = (2..1_000).map(ticket).collect();
+    many.insert(0, long);
+    let parts = render(&pagerduty(), &standing(many, 999));
+    assert_eq!(parts.len(), 1);
+    assert!(parts[0].body.len() <= 256 * 1024, "{}", parts[0].body.len());
+    let event = body(&parts[0]);
+    let payload = &event["payload"];
+    assert!(payload["summary"].as_str().unwrap().chars().count() <= 1_024);
+    let listed = payload["custom_details"]["tickets"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(
+        listed + parts[0].by_number,
+        999,
+        "the rest is told by number"
+    );
+    assert!(listed > 100);
+    assert_eq!(payload["custom_details"]["standing"], 999);
+    for field in ["source", "severity", "summary"] {
+        assert!(!payload[field].as_str().unwrap().is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn severities_are_pagerdutys() {
+    for (ours, theirs) in [
+        (Severity::Critical, "critical"),
+        (Severity::High, "error"),
+        (Severity::Medium, "warning"),
+        (Severity::Low, "info"),
+        (Severity::Info, "info"),
+    ] {
+        let mut one = ticket(1);
+        one.severity = ours;
+        let (event, _) = &events(&standing(vec![one], 1))[0];
+        assert_eq!(event["payload"]["severity"], theirs);
+    }
+}
+
+#[test]
+fn a_probe_shows_and_ends_and_a_sign_of_life_wakes_nobody() {
+    let probe = acts(&bare(NoticeKind::Test));
+    assert_eq!(
+        (probe[0].0.as_str(), probe[1].0.as_str()),
+        ("trigger", "resolve")
+    );
+    assert_eq!(probe[0].1, probe[1].1);
+    let beat = acts(&bare(NoticeKind::Heartbeat));
+    assert_eq!(beat.len(), 1);
+    assert_eq!(beat[0].0, "resolve");
+    assert_ne!(beat[0].1, probe[0].1);
+}
