@@ -13,12 +13,12 @@ use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
 use patrol_core::notice::Notice;
 use patrol_notify::render::Part;
-use patrol_notify::{Request, Secret, Style, kinds};
+use patrol_notify::{Request, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::Answers;
-use super::ready::{self, Clients, Ready};
+use super::ready::{self, Clients, Door, Ready};
 use super::secrets::SecretSource;
 use super::timings::Timings;
 
@@ -258,35 +258,38 @@ async fn attempt(
         return DeliveryClass::NotLeader;
     };
     let begun = tokio::time::Instant::now();
-    let mut best: Option<DeliveryClass> = None;
-    for url in &ready.urls {
-        // Members of one cluster tell each other: one that accepts is enough, and each is told.
-        let left = most.min(REQUEST).saturating_sub(begun.elapsed());
-        let class = post_to(post, target, ready, url, part, left).await;
-        if best != Some(DeliveryClass::Accepted) {
-            best = Some(class);
-        }
-    }
+    let within = most.min(REQUEST);
+    // Together, so that one which hangs takes no time from the others.
+    let posts = ready
+        .doors
+        .iter()
+        .map(|door| post_to(post, target, ready, door, part, within));
+    let classes = futures::future::join_all(posts).await;
     post.timings.add(&target.name, begun.elapsed());
-    best.unwrap_or(DeliveryClass::Config("no address is given: set one"))
+    // One that accepts is enough, and each is told.
+    let accepted = classes
+        .iter()
+        .find(|class| **class == DeliveryClass::Accepted);
+    let class = accepted.or(classes.first()).copied();
+    class.unwrap_or(DeliveryClass::Config("no address is given: set one"))
 }
 
 async fn post_to(
     post: &Post,
     target: &Target,
     ready: &Ready,
-    url: &Secret,
+    door: &Door,
     part: &Part,
     within: Duration,
 ) -> DeliveryClass {
     let request = Request {
-        url: url.clone(),
+        url: door.url.clone(),
         webhook_id: part.webhook_id.clone(),
         timestamp: (post.clock)().wall.unix(),
         body: part.body.clone().into(),
         credential: ready.credential.clone(),
     };
-    let outcome = ready.client.post_within(request, within).await;
+    let outcome = door.client.post_within(request, within).await;
     tracing::debug!(
         receiver = target.name,
         host = outcome.host,

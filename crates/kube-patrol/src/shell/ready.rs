@@ -3,14 +3,18 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use patrol_api::receiver::{Endpoint, HeaderFrom, SecretKeyRef, UrlFrom};
 use patrol_api::time::Span;
 use patrol_core::clock::Mono;
 use patrol_core::effect::Target;
 use patrol_core::event::DeliveryClass;
-use patrol_notify::address::{Allow, AllowError, Filter};
+use patrol_notify::address::{
+    self, Allow, AllowError, Filter, Lookup, Nowhere, Pinned, SystemLookup,
+};
 use patrol_notify::headers::{ExtraHeaders, HeaderError};
 use patrol_notify::{Client, ClientConfig, Credential, Secret, SigningSecrets, kinds};
 
@@ -18,6 +22,8 @@ use super::delivery::Post;
 
 /// A client that was not used for so long is forgotten: its receiver may be gone.
 const KEPT: Span = Span::hours(1);
+/// The addresses of a host are waited for so long.
+const LOOKUP: Duration = Duration::from_secs(3);
 
 /// The clients of all receivers, by UID.
 #[derive(Default)]
@@ -26,17 +32,28 @@ pub(super) struct Clients(Mutex<HashMap<String, Cached>>);
 /// A receiver's client, with what it was made from.
 struct Cached {
     target: Target,
-    ca: Option<Secret>,
-    headers: Vec<(String, Secret)>,
+    made: Made,
     client: Client,
     used: Mono,
 }
 
+/// The secrets a client is made from.
+#[derive(Clone)]
+struct Made {
+    ca: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+}
+
+/// An address, and the client that leads there.
+pub(super) struct Door {
+    pub client: Client,
+    pub url: Secret,
+}
+
 /// Everything one delivery needs, resolved.
 pub(super) struct Ready {
-    pub client: Client,
     /// At least one; all of them are posted to.
-    pub urls: Vec<Secret>,
+    pub doors: Vec<Door>,
     pub credential: Option<Credential>,
     /// The values it was made from.
     pub secrets: Vec<Secret>,
@@ -141,13 +158,52 @@ pub(super) async fn prepare(
         let value = read(post, &header.secret_key_ref, fresh, &mut secrets).await?;
         headers.push((header.name.clone(), value));
     }
-    let client = client(post, target, ca, headers)?;
+    let made = Made { ca, headers };
+    let mut doors = vec![];
+    for url in urls {
+        match each_address(target) {
+            false => doors.push(Door {
+                client: client(post, target, &made, None)?,
+                url,
+            }),
+            true => doors.extend(doors_of(post, target, &made, url).await?),
+        }
+    }
     Ok(Ready {
-        client,
-        urls,
+        doors,
         credential,
         secrets,
     })
+}
+
+fn each_address(target: &Target) -> bool {
+    matches!(&target.endpoint, Endpoint::Alertmanager(spec) if spec.every_address)
+}
+
+/// A door for each address that the host of a URL has now.
+async fn doors_of(
+    post: &Post,
+    target: &Target,
+    made: &Made,
+    url: Secret,
+) -> Result<Vec<Door>, DeliveryClass> {
+    let filter = filter(post, target)?;
+    let found = address::every_address(&url, &filter, &SystemLookup);
+    let found = tokio::time::timeout(LOOKUP, found).await;
+    let pins = match found.unwrap_or(Err(Nowhere::Unresolved)) {
+        Ok(addresses) => addresses.into_iter().map(Some).collect(),
+        // The client says what is wrong with it.
+        Err(Nowhere::Url) => vec![None],
+        Err(Nowhere::Unresolved) => return Err(DeliveryClass::Transient),
+        Err(Nowhere::Refused(_)) => return Err(DeliveryClass::Blocked),
+    };
+    let door = |pin| {
+        Ok(Door {
+            client: client(post, target, made, pin)?,
+            url: url.clone(),
+        })
+    };
+    pins.into_iter().map(door).collect()
 }
 
 /// Where Alertmanager takes alerts, below the address people know it by.
@@ -200,33 +256,36 @@ fn refused(target: &Target, error: &impl Display, detail: &'static str) -> Deliv
 fn client(
     post: &Post,
     target: &Target,
-    ca: Option<Secret>,
-    headers: Vec<(String, Secret)>,
+    made: &Made,
+    pin: Option<IpAddr>,
 ) -> Result<Client, DeliveryClass> {
+    let key = match pin {
+        None => target.uid.clone(),
+        Some(address) => format!("{}@{address}", target.uid),
+    };
     let now = (post.clock)().mono;
     let mut clients = post
         .clients
         .0
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if let Some(cached) = clients.get_mut(&target.uid)
+    if let Some(cached) = clients.get_mut(&key)
         && cached.target == *target
-        && same_secret(cached.ca.as_ref(), ca.as_ref())
-        && same_headers(&cached.headers, &headers)
+        && same_secret(cached.made.ca.as_ref(), made.ca.as_ref())
+        && same_headers(&cached.made.headers, &made.headers)
     {
         cached.used = now;
         return Ok(cached.client.clone());
     }
-    let allow =
-        Allow::parse(&target.allow).map_err(|error| refused(target, &error, AllowError::DETAIL))?;
+    let lookup: Arc<dyn Lookup> = match pin {
+        None => Arc::new(SystemLookup),
+        Some(address) => Arc::new(Pinned(address)),
+    };
     let config = ClientConfig {
-        filter: Filter::new(
-            post.allow_loopback,
-            post.denied.iter().copied(),
-            Some(allow),
-        ),
-        headers: extra_headers(target, &headers)?,
-        ca_pem: ca.clone(),
+        filter: filter(post, target)?,
+        lookup,
+        headers: extra_headers(target, &made.headers)?,
+        ca_pem: made.ca.clone(),
         kind: target.endpoint.kind(),
         content_type: kinds::content_type(&target.endpoint),
         ..ClientConfig::default()
@@ -234,14 +293,21 @@ fn client(
     let client = Client::new(config).map_err(|error| refused(target, &error, error.detail()))?;
     let cached = Cached {
         target: target.clone(),
-        ca,
-        headers,
+        made: made.clone(),
         client: client.clone(),
         used: now,
     };
     clients.retain(|_, cached| now.since(cached.used) < KEPT.as_millis());
-    clients.insert(target.uid.clone(), cached);
+    clients.insert(key, cached);
     Ok(client)
+}
+
+/// Where a receiver's messages may go.
+fn filter(post: &Post, target: &Target) -> Result<Filter, DeliveryClass> {
+    let allow =
+        Allow::parse(&target.allow).map_err(|error| refused(target, &error, AllowError::DETAIL))?;
+    let denied = post.denied.iter().copied();
+    Ok(Filter::new(post.allow_loopback, denied, Some(allow)))
 }
 
 fn extra_headers(
