@@ -40,6 +40,7 @@ pub mod http;
 pub mod installed;
 mod keys;
 pub mod operator;
+pub mod peers;
 mod ports;
 pub mod random;
 pub mod receiver;

@@ -10,6 +10,7 @@ mod nodes;
 mod objects;
 mod operator;
 mod outage;
+mod peers;
 mod people;
 mod receiver;
 mod roles;
