@@ -46,6 +46,8 @@ pub(super) struct Agenda {
     /// Groups may have gone with their tickets.
     look_for_vanished: bool,
     looked_for_vanished: Option<Mono>,
+    /// Groups that were gone at the last look.
+    vanished: BTreeSet<GroupId>,
     /// Tellings that may have been taken.
     unsure: unsure::Unsure,
     /// Another process may have led before, and told what it did not write down.

@@ -146,7 +146,7 @@ impl Patrol {
     }
 
     /// A group whose alarm stands at a receiver while none of its tickets is told as firing any more is told to be over:
-    /// its tickets went with their namespace, or the policy groups differently now.
+    /// its tickets went with their namespace, or the policy groups differently now. Two looks must agree on it.
     pub(super) fn close_vanished(&mut self, now: Now) {
         if !self.agenda.look_for_vanished {
             return;
@@ -190,15 +190,20 @@ impl Patrol {
             .values()
             .filter(|g| g.state == ToldState::Firing && !told.contains(&g.key))
             .filter_map(|g| group_id(name, &g.key))
-            .filter(|group| !state.flights.values().any(|f| f.group == *group))
             .collect();
+        let seen = &mut self.agenda.vanished;
+        seen.retain(|group| group.0 != name || vanished.contains(group));
         for group in vanished {
             let Some(state) = self.receivers.get_mut(name) else {
                 return;
             };
             // Whatever becomes of it, it is looked at again until it is accepted.
             self.agenda.look_for_vanished = true;
-            self.wake.soon |= self.agenda.looked_for_vanished.is_none();
+            // A ticket that was deleted and is about to be made again is no end.
+            let is_new = self.agenda.vanished.insert(group.clone());
+            if is_new || state.flights.values().any(|f| f.group == group) {
+                continue;
+            }
             if state.availability(now).is_err() {
                 break;
             }
