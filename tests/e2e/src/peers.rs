@@ -14,6 +14,8 @@ use crate::child::Guarded;
 use crate::folder::RunFolder;
 use crate::{Context, Error, Result, http, wait_until};
 
+/// Where Debian's Alertmanager looks for its own templates.
+const TEMPLATE: &str = "/usr/share/prometheus/alertmanager/default.tmpl";
 /// A server starts within this time on a loaded machine.
 const START: Duration = Duration::from_secs(60);
 
@@ -82,6 +84,11 @@ impl Peer {
     /// [`Error::Unavailable`] where it is not installed.
     pub fn alertmanager(config: &str) -> Result<Self> {
         let names = ["prometheus-alertmanager", "alertmanager"];
+        let program = find(&names)?;
+        if program.ends_with("prometheus-alertmanager") && !Path::new(TEMPLATE).is_file() {
+            let why = format!("Debian's Alertmanager does not start without {TEMPLATE}");
+            return Err(Error::Unavailable(why));
+        }
         Self::new("alertmanager", &names, "/-/ready", |_| config.to_owned())
     }
 
