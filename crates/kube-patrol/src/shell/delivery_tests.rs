@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use patrol_api::receiver::{Endpoint, Locale, SecretKeyRef, UrlFrom, WebhookSpec};
+use patrol_api::receiver::{
+    AlertReceiverSpec, Endpoint, Locale, SecretKeyRef, UrlFrom, WebhookSpec,
+};
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
@@ -270,4 +272,56 @@ async fn clients_and_series_of_receivers_that_are_gone_are_forgotten() {
     };
     class(&post, &other).await;
     assert_eq!(post.clients.uids(), ["other"]);
+}
+
+fn alertmanager(urls: &[String], every_address: bool) -> Target {
+    let spec = serde_json::json!({
+        "alertmanager": {"urls": urls, "everyAddress": every_address},
+    });
+    let spec: AlertReceiverSpec = serde_json::from_value(spec).unwrap();
+    Target {
+        endpoint: spec.endpoint().unwrap(),
+        ..to("http://unused.example.com")
+    }
+}
+
+/// One that accepts is enough, each is told, and one that hangs takes no time from the others.
+#[tokio::test]
+async fn all_members_of_a_cluster_are_told_at_the_same_time() {
+    let hangs = Receiver::start(None).await;
+    let fails = Receiver::start(Some(500)).await;
+    let takes = Receiver::start(Some(200)).await;
+    let short = post(&[], Some(Duration::from_secs(2)));
+    for first in [&hangs, &fails] {
+        let members = alertmanager(&[first.url.clone(), takes.url.clone()], false);
+        assert_eq!(class(&short, &members).await, DeliveryClass::Accepted);
+    }
+    assert_eq!((hangs.posts(), fails.posts(), takes.posts()), (1, 1, 2));
+    let none = alertmanager(&[fails.url.clone(), hangs.url.clone()], false);
+    assert_eq!(class(&short, &none).await, DeliveryClass::Transient);
+}
+
+/// `localhost` has one address or two; the receiver is at one of them.
+#[tokio::test]
+async fn every_address_of_a_host_is_told() {
+    let takes = Receiver::start(Some(200)).await;
+    let by_name = takes.url.replace("127.0.0.1", "localhost");
+    let every = alertmanager(&[by_name], true);
+    assert_eq!(
+        class(&post(&[], LEADS), &every).await,
+        DeliveryClass::Accepted
+    );
+    assert_eq!(takes.posts(), 1, "once at each address");
+    let literal = alertmanager(&[takes.url.clone()], true);
+    assert_eq!(
+        class(&post(&[], LEADS), &literal).await,
+        DeliveryClass::Accepted
+    );
+    for (url, expected) in [
+        ("http://169.254.169.254/", DeliveryClass::Blocked),
+        ("http://no-such-host.invalid/", DeliveryClass::Transient),
+    ] {
+        let every = alertmanager(&[url.to_owned()], true);
+        assert_eq!(class(&post(&[], LEADS), &every).await, expected, "{url}");
+    }
 }

@@ -16,6 +16,8 @@ use crate::facts::ObjectKey;
 use crate::notice::{Alarm, Counts, Group, Notice, NoticeKind};
 use crate::ticket::{alive, ledger};
 
+/// A group that is over is shown for so long.
+const OVER: Span = Span::hours(1);
 /// Between two looks for groups that are gone with their tickets: a look walks over all tickets.
 const LOOK: Span = Span::minutes(1);
 
@@ -141,7 +143,9 @@ impl Patrol {
             },
             at,
         };
-        state.groups.insert(key, record);
+        let groups = &mut state.groups;
+        groups.retain(|_, g| g.state == ToldState::Firing || at.since(g.at) < OVER);
+        groups.insert(key, record);
         self.agenda.look_for_vanished = true;
     }
 

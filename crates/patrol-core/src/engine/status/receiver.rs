@@ -12,15 +12,13 @@ use crate::event::DeliveryClass;
 
 /// As many groups as a status holds.
 const GROUPS: usize = 1024;
-/// A group that is over is shown for so long.
-const OVER: Span = Span::hours(1);
 
 /// The groups that it holds an alarm for, and those that were over a moment ago.
 fn groups(state: &ReceiverState, now: Time) -> Vec<GroupRecord> {
     let (standing, over): (Vec<&GroupRecord>, Vec<&GroupRecord>) = state
         .groups
         .values()
-        .filter(|g| g.state == ToldState::Firing || now.since(g.at) < OVER)
+        .filter(|g| g.state == ToldState::Firing || now.since(g.at) < Span::hours(1))
         .partition(|g| g.state == ToldState::Firing);
     let mut groups: Vec<GroupRecord> = standing
         .into_iter()
