@@ -49,7 +49,10 @@ pub(super) fn group(notice: &Notice, standing: u32, style: super::Style) -> Stri
     let cluster = cluster(notice);
     let mut line = match style.locale {
         Locale::En => format!("[{severity}] {cluster}: {standing} open: {topic}"),
-        Locale::ZhCn => format!("[{severity}] {cluster}：{standing} 个未解决：{topic}"),
+        Locale::ZhCn => {
+            let severity = chinese(severity);
+            format!("[{severity}] {cluster}：{standing} 个未解决：{topic}")
+        }
     };
     let first = notice
         .tickets
@@ -60,6 +63,16 @@ pub(super) fn group(notice: &Notice, standing: u32, style: super::Style) -> Stri
         line.push_str(&one(first, style));
     }
     line
+}
+
+const fn chinese(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "严重",
+        Severity::High => "高",
+        Severity::Medium => "中",
+        Severity::Low => "低",
+        Severity::Info => "提示",
+    }
 }
 
 /// The highest severity that is told as firing.
@@ -77,7 +90,11 @@ pub(super) fn severity(notice: &Notice) -> Severity {
 pub(super) fn one(ticket: &NoticeTicket, style: super::Style) -> String {
     if style.minimal {
         let (check, namespace, name) = (&ticket.check, &ticket.namespace, &ticket.name);
-        return clean(&format!("{check}: ticket {namespace}/{name}")).into_owned();
+        let line = match style.locale {
+            Locale::En => format!("{check}: ticket {namespace}/{name}"),
+            Locale::ZhCn => format!("{check}：工单 {namespace}/{name}"),
+        };
+        return clean(&line).into_owned();
     }
     let title = match ticket.title.as_str() {
         "" => &ticket.check,
