@@ -12,6 +12,7 @@ use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
 use patrol_core::engine::Snapshot;
 use patrol_core::notice::{Alarm, Cluster, Counts, Group, NoticeKind, NoticeTicket};
+use patrol_notify::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
