@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::policy::GroupKey;
-use patrol_api::receiver::EndpointKind;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
