@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod life;
 pub mod overlay;
 pub mod text;
+pub mod transitions;
 
 use std::collections::BTreeMap;
 
