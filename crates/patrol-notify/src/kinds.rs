@@ -63,11 +63,11 @@ pub fn classify(
     let by_status = classify::by_status(status, headers, now);
     match kind {
         EndpointKind::Webhook | EndpointKind::Alertmanager => by_status,
-        EndpointKind::Slack => slack::classify(by_status, body_prefix),
-        EndpointKind::Teams => teams::classify(by_status, body_prefix),
-        EndpointKind::Dingtalk => dingtalk::classify(by_status, body_prefix),
-        EndpointKind::Feishu => feishu::classify(by_status, body_prefix),
-        EndpointKind::Wecom => wecom::classify(by_status, body_prefix),
+        EndpointKind::Slack => slack::classify(by_status, status, body_prefix),
+        EndpointKind::Teams => teams::classify(by_status, status, body_prefix),
+        EndpointKind::Dingtalk => dingtalk::classify(by_status, status, body_prefix),
+        EndpointKind::Feishu => feishu::classify(by_status, status, body_prefix),
+        EndpointKind::Wecom => wecom::classify(by_status, status, body_prefix),
         EndpointKind::Pagerduty => pagerduty::classify(by_status, status, body_prefix),
     }
 }

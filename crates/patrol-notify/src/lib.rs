@@ -16,6 +16,7 @@ pub mod secret;
 pub mod sign;
 pub mod text;
 
+mod chat;
 mod failure;
 mod tls;
 

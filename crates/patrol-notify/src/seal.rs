@@ -64,3 +64,59 @@ pub fn insert_fields(body: &[u8], fields: &[(&str, &str)]) -> Option<Vec<u8>> {
     out.extend_from_slice(rest);
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "SECd0ntUseTh1sKeyAnywhere";
+
+    /// Made with `printf '1800000006000\nKEY' | openssl dgst -sha256 -hmac KEY -binary | base64`, then escaped for a query.
+    #[test]
+    fn dingtalk() {
+        let key = Secret::from(KEY);
+        assert_eq!(
+            dingtalk_query(&key, 1_800_000_000).unwrap(),
+            "timestamp=1800000000000&sign=VGW15NbdPJOk2LrZ3E3tKKxziwjmHOyfevqjYgJdJFI%3D"
+        );
+        assert_eq!(
+            dingtalk_query(&key, 1_800_000_006).unwrap(),
+            "timestamp=1800000006000&sign=pCbMlHCl%2Bj81EsBQRy9b%2FxP6u4ckGrNjJmVxe6xyDvY%3D"
+        );
+    }
+
+    /// Made with `openssl dgst -sha256 -mac HMAC -macopt "key:$(printf '1800000000\nKEY')" -binary < /dev/null | base64`.
+    #[test]
+    fn feishu() {
+        let sign = feishu_sign(&Secret::from(KEY), 1_800_000_000);
+        assert_eq!(
+            sign.unwrap(),
+            "uwXqLXMyzD44QS9EPMDXaOhkNQ33F5NVyUt6/GDAItk="
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_signs_nothing() {
+        let key = Secret::new(vec![0xff, 0xfe]);
+        assert_eq!(dingtalk_query(&key, 1), None);
+        assert_eq!(feishu_sign(&key, 1), None);
+    }
+
+    #[test]
+    fn fields_go_in_front_and_are_escaped() {
+        for (body, fields, expected) in [
+            ("{}", &[("a", "1")][..], Some(r#"{"a":"1"}"#)),
+            (
+                r#"{"x":1}"#,
+                &[("a", "q\""), ("b", "2")],
+                Some(r#"{"a":"q\"","b":"2","x":1}"#),
+            ),
+            (r#"{"x":1}"#, &[], Some(r#"{"x":1}"#)),
+            ("[]", &[("a", "1")], None),
+            ("", &[("a", "1")], None),
+        ] {
+            let put = insert_fields(body.as_bytes(), fields);
+            assert_eq!(put.as_deref(), expected.map(str::as_bytes), "{body}");
+        }
+    }
+}

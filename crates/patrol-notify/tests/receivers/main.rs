@@ -6,8 +6,13 @@
     clippy::indexing_slicing
 )]
 
+mod chat_servers;
+mod chats;
 mod delivery;
 mod hostile;
 mod providers;
+#[allow(dead_code, reason = "the chats' own tests use the rest")]
+#[path = "../chats/samples.rs"]
+mod samples;
 mod support;
 mod tls;
