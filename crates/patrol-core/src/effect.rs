@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use patrol_api::policy::PatrolPolicyStatus;
-use patrol_api::receiver::{AlertReceiverStatus, Endpoint, Locale};
+use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus};
+use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Detail, Endpoint, Locale};
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::waiver::TicketWaiverStatus;
 
 use crate::clock::Mono;
 use crate::event::{DeliveryId, WriteId};
 use crate::facts::ObjectKey;
+use crate::fingerprint;
 use crate::kind::Kind;
 use crate::notice::Notice;
 
@@ -137,6 +138,51 @@ pub struct Target {
     pub allow: Vec<String>,
     /// Whether names and messages are left out.
     pub minimal: bool,
+}
+
+impl Target {
+    /// A receiver as its object says; `None` for an object that the schema would refuse.
+    #[must_use]
+    pub fn of_receiver(receiver: &AlertReceiver) -> Option<Self> {
+        let spec = &receiver.spec;
+        let allow = spec.addresses.as_ref().map(|a| a.allow.clone());
+        Some(Self {
+            name: receiver.metadata.name.clone().unwrap_or_default(),
+            uid: receiver.metadata.uid.clone().unwrap_or_default(),
+            endpoint: spec.endpoint()?,
+            locale: spec.locale,
+            allow: allow.unwrap_or_default(),
+            minimal: spec.detail == Detail::Minimal,
+        })
+    }
+
+    /// A policy's own webhook; `None` when it has none.
+    #[must_use]
+    pub fn of_policy(policy: &PatrolPolicy) -> Option<Self> {
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        let uid = policy.metadata.uid.as_deref().unwrap_or_default();
+        let webhook = policy.spec.alerts.webhook.clone()?;
+        Some(Self {
+            name: own_webhook_name(name),
+            uid: own_webhook_uid(name, uid),
+            endpoint: Endpoint::Webhook(webhook),
+            locale: Locale::default(),
+            allow: vec![],
+            minimal: false,
+        })
+    }
+}
+
+/// The UID of a policy's own webhook as a receiver.
+#[must_use]
+pub fn own_webhook_uid(policy: &str, policy_uid: &str) -> String {
+    fingerprint::derived_uid("webhook", policy, policy_uid)
+}
+
+/// The name of a policy's own webhook as a receiver.
+#[must_use]
+pub fn own_webhook_name(policy: &str) -> String {
+    format!("policy/{policy}")
 }
 
 /// Something people should hear of: a Kubernetes event and an audit log line.

@@ -5,6 +5,7 @@ pub mod forged;
 pub mod ledger;
 pub mod life;
 pub mod overlay;
+pub mod routing;
 pub mod text;
 pub mod transitions;
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::client::{Body, ClientBuilder};
@@ -130,6 +131,8 @@ pub(crate) struct Reply {
 pub(crate) struct Opened {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
+    /// The server's clock.
+    pub(crate) date: Option<DateTime<Utc>>,
     pub(crate) body: Body,
 }
 
@@ -206,6 +209,7 @@ impl Http {
             status,
             retry_after,
             body,
+            ..
         } = self.open(call, deadline).await?;
         let body = timeout_at(until, collect(body, max))
             .await
@@ -231,6 +235,7 @@ impl Http {
         Ok(Opened {
             status: reply.status(),
             retry_after: retry_after(reply.headers()),
+            date: date(reply.headers()),
             body: reply.into_body(),
         })
     }
@@ -264,6 +269,13 @@ impl Http {
     }
 }
 
+/// The time that the server says it is.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    let time = DateTime::parse_from_rfc2822(text.trim()).ok()?;
+    Some(time.with_timezone(&Utc))
+}
+
 async fn collect(mut body: Body, max: usize) -> Result<Bytes, CallError> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -292,6 +304,19 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_clock_is_read_from_the_head() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::DATE, HeaderValue::from_str(text).unwrap());
+            date(&headers).map(|time| time.timestamp())
+        };
+        assert_eq!(read("Wed, 21 Oct 2026 07:28:00 GMT"), Some(1_792_567_680));
+        for nonsense in ["", "now", "2026-10-21"] {
+            assert_eq!(read(nonsense), None, "{nonsense}");
+        }
+    }
 
     #[test]
     fn retry_after_is_capped_and_never_trusted() {

@@ -4,6 +4,7 @@
 //! `patrol-core`. What it adds is care with the API server: deadlines, pace, complete
 //! lists, preconditions, and the certainty of leading before anything is written.
 
+pub mod ask;
 pub mod boot_clock;
 pub mod client;
 mod error;

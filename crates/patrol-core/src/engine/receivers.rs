@@ -7,9 +7,7 @@ mod standby;
 
 use std::collections::BTreeMap;
 
-use patrol_api::receiver::{
-    AlertReceiver, AlertReceiverStatus, Endpoint, Failover, GroupRecord, Locale,
-};
+use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Failover, GroupRecord};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Severity;
 
@@ -17,6 +15,7 @@ use super::Patrol;
 use super::alerts::Flight;
 use crate::clock::{Mono, Now};
 use crate::effect::Target;
+pub(super) use crate::effect::{own_webhook_name, own_webhook_uid};
 use crate::event::{DeliveryClass, DeliveryId};
 use crate::facts::ObjectKey;
 use crate::fingerprint;
@@ -88,16 +87,6 @@ fn is_older(held: &AlertReceiver, new: &AlertReceiver) -> bool {
     };
     held.metadata.uid == new.metadata.uid
         && matches!((version(held), version(new)), (Some(a), Some(b)) if b <= a)
-}
-
-/// The UID of a policy's own webhook as a receiver.
-pub(super) fn own_webhook_uid(policy: &str, policy_uid: &str) -> String {
-    fingerprint::derived_uid("webhook", policy, policy_uid)
-}
-
-/// The name of a policy's own webhook as a receiver.
-pub(super) fn own_webhook_name(policy: &str) -> String {
-    format!("policy/{policy}")
 }
 
 impl ReceiverState {
@@ -332,23 +321,9 @@ impl ReceiverState {
 impl Patrol {
     pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver, now: Now) {
         let name = receiver.metadata.name.clone().unwrap_or_default();
-        let uid = receiver.metadata.uid.clone().unwrap_or_default();
-        let Some(endpoint) = receiver.spec.endpoint() else {
+        let Some(target) = Target::of_receiver(&receiver) else {
             self.receiver_gone(&name);
             return;
-        };
-        let target = Target {
-            name: name.clone(),
-            uid,
-            endpoint,
-            locale: receiver.spec.locale,
-            allow: receiver
-                .spec
-                .addresses
-                .as_ref()
-                .map(|a| a.allow.clone())
-                .unwrap_or_default(),
-            minimal: receiver.spec.detail == patrol_api::receiver::Detail::Minimal,
         };
         let state = self
             .receivers
@@ -405,19 +380,11 @@ impl Patrol {
             self.receivers.remove(&name);
             return;
         };
-        let Some(webhook) = state.object.spec.alerts.webhook.clone() else {
+        let Some(target) = Target::of_policy(&state.object) else {
             // It may come back, and is then owed the ends of what it may have been told.
             self.doubt_flights(&name);
             self.receivers.remove(&name);
             return;
-        };
-        let target = Target {
-            uid: own_webhook_uid(policy, state.uid()),
-            name: name.clone(),
-            endpoint: Endpoint::Webhook(webhook),
-            locale: Locale::default(),
-            allow: vec![],
-            minimal: false,
         };
         let receiver = self
             .receivers

@@ -12,9 +12,9 @@ use super::super::Patrol;
 use super::super::receivers::own_webhook_name;
 use super::Route;
 use super::alarms::forgets;
-use crate::pattern::Glob;
 use crate::ticket::alive;
 use crate::ticket::ledger::{self, Join, Pace};
+use crate::ticket::routing::is_for;
 
 impl Patrol {
     /// Who is told about a ticket.
@@ -226,19 +226,6 @@ impl Patrol {
             .chain(own)
             .collect()
     }
-}
-
-/// Whether a route of a policy is for a ticket.
-fn is_for(route: &patrol_api::policy::Route, ticket: &Ticket, status: &TicketStatus) -> bool {
-    let severity = status.severity.unwrap_or(Severity::Medium);
-    let check = &ticket.spec.finding.check;
-    route.min_severity.is_none_or(|min| severity >= min)
-        && (route.parties.is_empty() || status.party.is_some_and(|p| route.parties.contains(&p)))
-        && (route.checks.is_empty()
-            || route
-                .checks
-                .iter()
-                .any(|g| Glob::compile(g).is_ok_and(|g| g.matches(check))))
 }
 
 /// Each receiver once: as it is told anyway, before as a stand-in or by escalation.
