@@ -17,7 +17,7 @@ use super::{Exit, Failure, ui};
 use crate::local::{self, Options, SecretFile};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::Exporter;
-use crate::shell::delivery::{self, Courier, Post};
+use crate::shell::delivery::{Alone, Courier, Post};
 use crate::shell::probes::{self, Probes};
 use crate::shell::{Ended, Pulse, Shell};
 
@@ -60,15 +60,6 @@ pub struct Args {
 
 /// What is left to be written when it stops is written within this time.
 const WRITING: Duration = Duration::from_secs(3);
-
-/// There is no one else: this process always leads.
-struct Alone;
-
-impl delivery::Fence for Alone {
-    fn may_send(&self) -> Option<Duration> {
-        Some(Duration::MAX)
-    }
-}
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     // Whoever sits at the terminal is told already, in fewer words.

@@ -225,6 +225,13 @@ fn worker(options: &Options, secrets: Arc<RwLock<Secrets>>, clock: fn() -> Now) 
     }
 }
 
+/// The files that were read the last time a state folder was worked on.
+#[must_use]
+pub fn remembered_files(state: &Path) -> Vec<PathBuf> {
+    let index = index::load(&state.join(INDEX));
+    index.keys().map(PathBuf::from).collect()
+}
+
 /// Whether an input that is not there held something the last time.
 fn remembers(index: &index::Index, input: &Path) -> bool {
     index.keys().any(|file| Path::new(file).starts_with(input))

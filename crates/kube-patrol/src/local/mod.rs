@@ -8,11 +8,12 @@ mod index;
 mod inputs;
 mod secrets;
 mod stamp;
-mod store;
+pub(crate) mod store;
 pub mod terminal;
 mod watch;
 mod worker;
 mod world;
 
-pub use edge::{LocalEdge, LocalError, Options, STATE, Started, start};
-pub use secrets::{SecretFile, Secrets};
+pub use edge::{LocalEdge, LocalError, Options, STATE, Started, remembered_files, start};
+pub use secrets::{SecretFile, Secrets, of_object as secrets_of};
+pub use store::kept_objects;

@@ -13,7 +13,7 @@ use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
 use patrol_core::notice::Notice;
 use patrol_notify::render::Part;
-use patrol_notify::{Request, Style, kinds};
+use patrol_notify::{Outcome, Request, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
@@ -32,6 +32,15 @@ pub trait Fence: Send + Sync + 'static {
     /// For how long the answer to a request that is sent now may be waited for, because
     /// this process certainly leads until then; `None`: nothing may be sent.
     fn may_send(&self) -> Option<Duration>;
+}
+
+/// There is no one else: this process always may.
+pub struct Alone;
+
+impl Fence for Alone {
+    fn may_send(&self) -> Option<Duration> {
+        Some(Duration::MAX)
+    }
 }
 
 /// What all deliveries share.
@@ -201,16 +210,12 @@ impl Courier {
 }
 
 async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
-    let style = Style {
-        locale: target.locale,
-        minimal: target.minimal,
-    };
-    let parts = kinds::render(&target.endpoint, notice, style);
+    let parts = kinds::render(&target.endpoint, notice, style(target));
     let mut outcomes = vec![];
     let mut ready = None;
     let mut may_reread = ready::uses_secrets(&target.endpoint);
     for part in parts {
-        let mut class = attempt(post, target, &part, &mut ready).await;
+        let mut class = attempt(post, target, &part, &mut ready).await.class;
         if matches!(class, DeliveryClass::Config(_)) && std::mem::take(&mut may_reread) {
             // A rotated secret looks like a wrong one: read again before believing it.
             match ready::prepare(post, target, true).await {
@@ -219,7 +224,7 @@ async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutco
                     let changed = |before: Ready| before.secrets != fresh.secrets;
                     if ready.take().is_none_or(changed) {
                         ready = Some(fresh);
-                        class = attempt(post, target, &part, &mut ready).await;
+                        class = attempt(post, target, &part, &mut ready).await.class;
                     }
                 }
             }
@@ -237,25 +242,61 @@ async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutco
     outcomes
 }
 
-async fn attempt(
-    post: &Post,
-    target: &Target,
-    part: &Part,
-    ready: &mut Option<Ready>,
-) -> DeliveryClass {
+/// Sends a notice that tells of no ticket once, and says how each part of it went, up to the
+/// first that was not accepted.
+pub async fn probe(post: &Post, target: &Target, notice: &Notice) -> Vec<Tried> {
+    let mut all = vec![];
+    let mut ready = None;
+    for part in kinds::render(&target.endpoint, notice, style(target)) {
+        let tried = attempt(post, target, &part, &mut ready).await;
+        let goes_on = tried.class == DeliveryClass::Accepted;
+        all.push(tried);
+        if !goes_on {
+            break;
+        }
+    }
+    all
+}
+
+const fn style(target: &Target) -> Style {
+    Style {
+        locale: target.locale,
+        minimal: target.minimal,
+    }
+}
+
+/// How the sending of one part went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// What follows.
+    pub class: DeliveryClass,
+    /// What was seen of it, where a request was made.
+    pub outcome: Option<Outcome>,
+}
+
+impl Tried {
+    const fn unsent(class: DeliveryClass) -> Self {
+        Self {
+            class,
+            outcome: None,
+        }
+    }
+}
+
+async fn attempt(post: &Post, target: &Target, part: &Part, ready: &mut Option<Ready>) -> Tried {
     if post.fence.may_send().is_none() {
-        return DeliveryClass::NotLeader;
+        return Tried::unsent(DeliveryClass::NotLeader);
     }
     let ready = match ready {
         Some(ready) => ready,
         None => match ready::prepare(post, target, false).await {
             Ok(made) => ready.insert(made),
-            Err(class) => return class,
+            Err(class) => return Tried::unsent(class),
         },
     };
     // Reading secrets took time: ask again right before the request leaves.
     let Some(most) = post.fence.may_send() else {
-        return DeliveryClass::NotLeader;
+        return Tried::unsent(DeliveryClass::NotLeader);
     };
     let begun = tokio::time::Instant::now();
     let within = most.min(REQUEST);
@@ -264,14 +305,21 @@ async fn attempt(
         .doors
         .iter()
         .map(|door| post_to(post, target, ready, door, part, within));
-    let classes = futures::future::join_all(posts).await;
+    let mut outcomes = futures::future::join_all(posts).await;
     post.timings.add(&target.name, begun.elapsed());
     // One that accepts is enough, and each is told.
-    let accepted = classes
+    let accepted = outcomes
         .iter()
-        .find(|class| **class == DeliveryClass::Accepted);
-    let class = accepted.or(classes.first()).copied();
-    class.unwrap_or(DeliveryClass::Config("no address is given: set one"))
+        .position(|outcome| outcome.delivery_class() == DeliveryClass::Accepted);
+    if outcomes.is_empty() {
+        let nowhere = DeliveryClass::Config("no address is given: set one");
+        return Tried::unsent(nowhere);
+    }
+    let outcome = outcomes.swap_remove(accepted.unwrap_or(0));
+    Tried {
+        class: outcome.delivery_class(),
+        outcome: Some(outcome),
+    }
 }
 
 async fn post_to(
@@ -281,7 +329,7 @@ async fn post_to(
     door: &Door,
     part: &Part,
     within: Duration,
-) -> DeliveryClass {
+) -> Outcome {
     let request = Request {
         url: door.url.clone(),
         webhook_id: part.webhook_id.clone(),
@@ -307,7 +355,7 @@ async fn post_to(
             "receiver did not accept"
         );
     }
-    outcome.delivery_class()
+    outcome
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use patrol_api::condition::meta_time;
@@ -128,6 +128,24 @@ pub struct Declarations<T> {
     kept: BTreeMap<String, Box<T>>,
     /// Manifests that came while an object of that name was on its way out.
     waiting: BTreeMap<String, Box<T>>,
+}
+
+/// The objects in a folder of the state folder, for whoever only looks. What cannot be read
+/// is left out.
+#[must_use]
+pub fn kept_objects<T: DeserializeOwned>(folder: &Path) -> Vec<T> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .and_then(names::object_name)
+                .is_some()
+        })
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .filter_map(|text| read_yaml(&text).ok())
+        .collect()
 }
 
 impl<T: Declared> Declarations<T> {

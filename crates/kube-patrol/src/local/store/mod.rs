@@ -6,6 +6,7 @@
 //! noticed before a write and never overwritten unseen.
 
 pub mod atomic;
+pub mod edits;
 pub mod lock;
 pub mod names;
 pub mod random;
@@ -19,7 +20,7 @@ use std::io;
 
 use patrol_core::event::WriteResult;
 
-pub use declarations::{Declarations, Declared};
+pub use declarations::{Declarations, Declared, kept_objects};
 pub use tickets::Tickets;
 
 /// What the disk refused may work the next time: full disks and wrong modes get mended.

@@ -16,6 +16,7 @@ use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
 use patrol_core::facts::{DecodeError, Fact, ObjectKey, Observed};
 use patrol_core::kind::Kind;
 
+use super::edits::{Held, held_elsewhere, try_hold};
 use super::files::{entries, is_absence};
 use super::{Trouble, atomic, names, random};
 use crate::local::stamp::Stamp;
@@ -77,13 +78,23 @@ impl Tickets {
         self.known.clear();
         self.unreadable.clear();
         let mut events = vec![Event::ListStarted(Kind::Ticket)];
-        events.extend(self.refresh());
+        // A list says what there is, held or not.
+        let _hold = try_hold(&self.root);
+        events.extend(self.look_at_all());
         events.push(Event::ListFinished(Kind::Ticket));
         events
     }
 
     /// Notices what was changed by hand since the last look.
     pub fn refresh(&mut self) -> Vec<Event> {
+        let Held::Here(_hold) = try_hold(&self.root) else {
+            // Whoever holds them is about to change one, which brings the next look.
+            return vec![];
+        };
+        self.look_at_all()
+    }
+
+    fn look_at_all(&mut self) -> Vec<Event> {
         if atomic::is_adrift(&self.state) {
             // Not seen is not gone.
             return vec![];
@@ -102,6 +113,9 @@ impl Tickets {
 
     /// Carries out an effect on a ticket; anything else is none of ours.
     pub fn carry_out(&mut self, effect: Effect, now: Time) -> Vec<Event> {
+        let Held::Here(_hold) = try_hold(&self.root) else {
+            return held_elsewhere(&effect);
+        };
         match effect {
             Effect::CreateTicket { id, ticket } => self.create(id, ticket, now),
             Effect::WriteTicketStatus { id, at, status } => self.write_status(id, &at, *status),
@@ -337,6 +351,10 @@ impl Tickets {
                 metadata.creation_timestamp = known.ticket.metadata.creation_timestamp.clone();
                 metadata.resource_version = Some(next_version(&known.ticket));
                 ticket.spec.finding = known.ticket.spec.finding.clone();
+                let generation = known.ticket.metadata.generation.unwrap_or_default();
+                // What people ask for is a new generation, as at an API server.
+                let asked = i64::from(ticket.spec != known.ticket.spec);
+                metadata.generation = Some(generation.saturating_add(asked));
             }
             None => {
                 if metadata.uid.as_deref().unwrap_or_default().is_empty() {

@@ -336,3 +336,87 @@ fn what_cannot_be_read_is_a_blind_spot_and_never_replaced() {
     assert!(matches!(tickets.refresh()[..], [Event::Seen(_)]));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+/// What people ask for is theirs: it survives every rewrite of the file and a restart.
+#[test]
+fn what_people_ask_for_survives_our_own_rewrites() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tickets = Tickets::new(dir.path().into());
+    let first = done(create(&mut tickets, "t").1);
+    let pause = patrol_api::ticket::Pause {
+        until: now(),
+        reason: "known".into(),
+        by: Some("ann".into()),
+    };
+    let asked = TicketSpec {
+        assignee: Some("ann".into()),
+        acknowledge: Some(pause.clone()),
+        snooze: Some(pause),
+        recheck: Some("1".into()),
+        finding: first.spec.finding.clone(),
+    };
+    super::super::edits::change(dir.path(), &first, |spec| *spec = asked.clone()).unwrap();
+    // A write that was decided before the edit conflicts, the next one keeps it.
+    let (events, result) = write_status(&mut tickets, at(&first), "x");
+    assert_eq!(told(&events), ["seen shop/t 2"]);
+    assert!(matches!(result, WriteResult::Conflict), "{result:?}");
+    let mut newer = at(&first);
+    newer.version = "2".into();
+    let second = done(write_status(&mut tickets, newer, "x").1);
+    let effect = Effect::WriteTicketLabels {
+        id: WriteId(2),
+        at: at(&second),
+        labels: [("a".to_owned(), "b".to_owned())].into(),
+    };
+    let third = done(answer(tickets.carry_out(effect, now())).1);
+    assert_eq!(third.spec, asked);
+    assert_eq!(
+        third.metadata.generation,
+        Some(2),
+        "one edit, one generation"
+    );
+    let mut again = Tickets::new(dir.path().into());
+    let events = again.list();
+    let Some(Event::Seen(seen)) = events.get(1) else {
+        panic!("{events:?}")
+    };
+    let Fact::Ticket(ticket) = &seen.fact else {
+        panic!()
+    };
+    assert_eq!(ticket.spec, asked);
+}
+
+#[test]
+fn an_edit_of_what_somebody_else_changed_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tickets = Tickets::new(dir.path().into());
+    let first = done(create(&mut tickets, "t").1);
+    done(write_status(&mut tickets, at(&first), "x").1);
+    let assign = |spec: &mut TicketSpec| spec.assignee = Some("ann".into());
+    let stale = super::super::edits::change(dir.path(), &first, assign);
+    assert!(matches!(
+        stale,
+        Err(super::super::edits::EditError::Changed)
+    ));
+    fs::remove_file(path(dir.path(), "t")).unwrap();
+    let gone = super::super::edits::change(dir.path(), &first, assign);
+    assert!(matches!(gone, Err(super::super::edits::EditError::Gone)));
+}
+
+/// Between reading a file and writing it nobody else writes: what we are asked to write at
+/// such a moment is asked again, and nothing is taken for gone.
+#[test]
+fn while_somebody_edits_nothing_is_written_and_nothing_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tickets = Tickets::new(dir.path().into());
+    let first = done(create(&mut tickets, "t").1);
+    let folder = fs::File::open(dir.path().join("tickets")).unwrap();
+    folder.lock().unwrap();
+    let (events, result) = write_status(&mut tickets, at(&first), "x");
+    assert!(events.is_empty() && matches!(result, WriteResult::Failed));
+    assert!(tickets.refresh().is_empty());
+    let mut again = Tickets::new(dir.path().into());
+    assert_eq!(told(&again.list()), ["list", "seen shop/t 1", "end"]);
+    drop(folder);
+    done(write_status(&mut tickets, at(&first), "x").1);
+}
