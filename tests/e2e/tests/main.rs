@@ -1,5 +1,6 @@
 //! The whole product on a real control plane. Each module raises what it needs and ends it.
 
+mod commands;
 mod conditions;
 mod control_plane;
 mod deploy;

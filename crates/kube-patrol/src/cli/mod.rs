@@ -2,15 +2,19 @@
 //! the same everywhere: 0 clean, 1 findings, 2 could not run, 3 could not see everything.
 
 mod catalogue;
+mod doctor;
 mod explain;
+mod find;
 mod lint;
 mod local;
 mod objects;
 mod operator;
+mod people;
 mod plan;
 mod rules;
 mod scan;
 mod source;
+mod test_receiver;
 mod tickets;
 pub mod ui;
 
@@ -69,6 +73,14 @@ enum Command {
     Tickets(tickets::Args),
     /// Say why a ticket is open, whose turn it is, who was told, and how to fix it
     Explain(explain::Args),
+    /// Acknowledge tickets: you know, and reminders pause for a while
+    Ack(people::AckArgs),
+    /// Put tickets off for a while
+    Snooze(people::SnoozeArgs),
+    /// Say who works on a ticket
+    Assign(people::AssignArgs),
+    /// Ask for tickets' subjects to be inspected at once
+    Recheck(people::RecheckArgs),
     /// Show what a policy would open and close, without writing
     Plan(plan::Args),
     /// Validate PatrolPolicy, AlertReceiver and Ticket files offline
@@ -77,6 +89,10 @@ enum Command {
     Checks(catalogue::ChecksArgs),
     /// List built-in baselines
     Baselines(catalogue::BaselinesArgs),
+    /// Check whether kube-patrol works in this cluster
+    Doctor(doctor::Args),
+    /// Send one signed probe to a receiver and explain the answer
+    TestReceiver(test_receiver::Args),
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:
   kube-patrol crds | kubectl apply --server-side -f -")]
@@ -150,10 +166,16 @@ pub fn main() -> ExitCode {
         Command::Scan(args) => scan::run(&args),
         Command::Tickets(args) => tickets::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Ack(args) => people::ack(args),
+        Command::Snooze(args) => people::snooze(args),
+        Command::Assign(args) => people::assign(args),
+        Command::Recheck(args) => people::recheck(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Checks(args) => catalogue::checks(&args),
         Command::Baselines(args) => catalogue::baselines(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::TestReceiver(args) => test_receiver::run(args),
         Command::Crds => catalogue::crds(),
         Command::Version => ui::print(&format!("kube-patrol {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => completion(shell),

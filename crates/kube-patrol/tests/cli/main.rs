@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test fails loudly
 #![allow(dead_code)] // the helpers serve another test, too
 
+mod people;
 #[path = "../local/process.rs"]
 mod process;
+mod receivers;
 
 use process::{World, command};
 use serde_json::Value;
@@ -334,6 +336,12 @@ fn every_command_is_explained_with_an_example() {
         "scan",
         "tickets",
         "explain",
+        "ack",
+        "snooze",
+        "assign",
+        "recheck",
+        "test-receiver",
+        "doctor",
         "plan",
         "lint",
         "checks",

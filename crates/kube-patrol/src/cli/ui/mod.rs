@@ -6,11 +6,13 @@ use patrol_api::words::Severity;
 use unicode_width::UnicodeWidthStr;
 
 mod progress;
+mod say;
 mod table;
 
 use super::{Exit, Failure};
 use crate::manifests::{self, Input, Loaded};
 pub use progress::Progress;
+pub use say::{severity_of, ticket_name, when};
 pub use table::Table;
 
 /// Writes to stdout. A reader that left early (`| head`) is no failure.
