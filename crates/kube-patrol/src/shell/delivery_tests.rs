@@ -313,7 +313,7 @@ async fn every_address_of_a_host_is_told() {
         DeliveryClass::Accepted
     );
     assert_eq!(takes.posts(), 1, "once at each address");
-    let literal = alertmanager(&[takes.url.clone()], true);
+    let literal = alertmanager(std::slice::from_ref(&takes.url), true);
     assert_eq!(
         class(&post(&[], LEADS), &literal).await,
         DeliveryClass::Accepted

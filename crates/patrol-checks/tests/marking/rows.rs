@@ -290,7 +290,11 @@ const SIDECAR_ON_VIRTUAL: &[&str] = &["virtual-node-pod-uncovered", "node-agent-
 
 /// What a check claims to read although no single change of it alters a verdict here, and
 /// why that is so.
-const SILENT: &[(&str, Kind, &str)] = &[];
+const SILENT: &[(&str, Kind, &str)] = &[(
+    "waiver-overdue",
+    Kind::TicketWaiver,
+    "how a waiver stands is counted over the tickets by the process that leads: tests/engine/people.rs of the core",
+)];
 
 #[test]
 fn a_change_that_alters_a_verdict_marks_the_unit_and_every_claim_to_read_is_true() {

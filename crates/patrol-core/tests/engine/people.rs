@@ -531,3 +531,18 @@ fn the_auditor_finds_nothing_forgotten() {
     );
     assert_eq!(snapshot.counters.audits.1, 0);
 }
+
+#[test]
+fn a_waiver_that_is_over_is_found_until_it_is_deleted() {
+    let mut w = World::patrolled();
+    let until = later(&w, Span::days(2));
+    waive(&mut w, "shop/old", json!({"expiresAt": until}));
+    w.run_for(Span::days(3));
+    assert_eq!(
+        w.condition(Kind::TicketWaiver, "shop/old", "Active"),
+        "False(Expired)"
+    );
+    w.delete(Kind::TicketWaiver, &key("shop", "old"));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.open(), 0);
+}
