@@ -80,11 +80,14 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         invalid += usize::from(problems.iter().any(|(_, warning)| !warning));
     }
     ui::print(&out)?;
-    eprintln!("{} objects, {invalid} invalid", ours.len());
+    eprintln!(
+        "{}, {invalid} invalid",
+        ui::number(ours.len(), "object", "objects")
+    );
     if !unread.is_empty() {
         return Err(Failure::new(format!(
-            "{} files or documents could not be read",
-            unread.len()
+            "{} could not be read",
+            ui::number(unread.len(), "file or document", "files or documents")
         )));
     }
     Ok(if invalid > 0 {

@@ -207,7 +207,8 @@ fn outcome(patrol: &Patrol) -> Result<Exit, Failure> {
     let unwritten = patrol.unwritten();
     if unwritten > 0 {
         return Err(Failure::new(format!(
-            "{unwritten} findings: their tickets could not be written: make the state folder writable"
+            "{}: the tickets could not be written: make the state folder writable, or free space on its disk",
+            ui::number(unwritten, "finding", "findings")
         )));
     }
     let snapshot = patrol.snapshot();

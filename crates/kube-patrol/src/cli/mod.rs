@@ -39,7 +39,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 Exit codes: 0 clean, 1 findings, 2 could not run, 3 could not see everything."
 )]
 pub struct Cli {
-    /// Language of texts for people: en or zh
+    /// Language of texts for people: en or zh; every text is English so far
     #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = Lang::En)]
     lang: Lang,
     #[command(subcommand)]
@@ -52,7 +52,7 @@ pub fn described_metrics() -> Vec<crate::metrics::Described> {
     operator::described_metrics()
 }
 
-/// Languages. Texts that exist in English only stay English.
+/// Languages. Texts that exist in English only stay English; so far all do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lang {
     /// English

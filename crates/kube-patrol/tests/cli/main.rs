@@ -361,3 +361,24 @@ fn every_command_is_explained_with_an_example() {
         assert!(widest <= 100, "{args:?}: {widest} columns");
     }
 }
+
+#[test]
+fn words_agree_with_their_numbers() {
+    let world = World::new();
+    world.write("policy.yaml", POLICY);
+    world.write("web.yaml", &deployment("web", BARE));
+    let policy = world.path("policy.yaml");
+    let (_, _, err) = command(&["lint", policy.to_str().unwrap()]);
+    assert!(err.contains("1 object, 0 invalid"), "{err}");
+    let folder = world.path("");
+    let (_, out, _) = command(&["scan", folder.to_str().unwrap()]);
+    assert!(out.contains(": 1 finding, "), "{out}");
+    world.write("broken.yaml", "kind: [\n");
+    let broken = world.path("broken.yaml");
+    let (_, _, err) = command(&["lint", broken.to_str().unwrap()]);
+    assert!(err.contains("0 objects, 0 invalid"), "{err}");
+    assert!(
+        err.contains("1 file or document could not be read"),
+        "{err}"
+    );
+}

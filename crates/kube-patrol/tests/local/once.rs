@@ -70,7 +70,7 @@ fn tickets_that_cannot_be_written_are_no_clean_world() {
     world.write(".kube-patrol/tickets/shop", "a file where a folder belongs");
     let (code, out, err) = world.run(&["--once"]);
     assert_eq!(code, Some(2), "{out}{err}");
-    let said = "kube-patrol: 1 findings: their tickets could not be written: ";
+    let said = "kube-patrol: 1 finding: the tickets could not be written: ";
     assert!(err.contains(said), "{err}");
     let lines = err.matches("this and later writes are tried again").count();
     assert_eq!(lines, 1, "one line for as long as it lasts: {err}");

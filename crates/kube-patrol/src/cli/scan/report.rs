@@ -95,13 +95,14 @@ pub fn table(rows: &[&Row], summary: &Value, wide: bool) -> String {
     }
     let n = |key: &str| summary.get(key).and_then(Value::as_u64).unwrap_or_default();
     let verdict = if n("fail") > 0 {
-        ui::paint(&format!("{} findings", n("fail")), Colour::Red, colours)
+        let findings = ui::number(n("fail"), "finding", "findings");
+        ui::paint(&findings, Colour::Red, colours)
     } else {
         ui::paint("no findings", Colour::Green, colours)
     };
     out.push_str(&format!(
-        "{} subjects: {verdict}, {} passed, {} not applicable, {} unknown\n",
-        n("subjects"),
+        "{}: {verdict}, {} passed, {} not applicable, {} unknown\n",
+        ui::number(n("subjects"), "subject", "subjects"),
         n("pass"),
         n("notApplicable"),
         n("unknown"),

@@ -77,6 +77,15 @@ pub fn clean(text: &str) -> String {
     patrol_notify::text::clean(text).into_owned()
 }
 
+/// `1 object`, `2 objects`.
+pub fn number<N>(count: N, one: &str, many: &str) -> String
+where
+    N: std::fmt::Display + PartialEq + From<u8>,
+{
+    let one_only = count == N::from(1);
+    format!("{count} {}", if one_only { one } else { many })
+}
+
 /// How long ago, as kubectl writes ages.
 #[must_use]
 pub fn age(since: patrol_api::time::Time, now: patrol_api::time::Time) -> String {
