@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use patrol_api::time::Time;
 use patrol_api::words::Severity;
+use patrol_core::check::{Progress, Work};
 use patrol_core::facts::ObjectKey;
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
@@ -560,15 +562,30 @@ fn an_input_that_cannot_be_read_is_one_blind_spot_and_not_one_for_each_kind() {
 
 // ------------------------------------------------ patrol-overdue
 
+/// A world in which the work for policy `night` goes like this.
+fn working(patrols: Progress, overdue_since: Option<Time>, alerts: Progress) -> World {
+    let mut world = World::new(json!({}));
+    let work = Work {
+        patrols,
+        overdue_since,
+        alerts,
+    };
+    world.own.work = [(Sym::new("night"), work)].into();
+    world.own.policy_uids = [(Sym::new("night"), "u-night".to_owned())].into();
+    world
+}
+
 #[test]
 fn a_policy_whose_patrol_is_overdue_fails_whatever_can_be_seen() {
-    let mut world = World::new(json!({}))
+    let mut world = working(Progress::Stalled, Some(now()), Progress::InTime)
         .denied(Kind::Namespace)
         .denied(Kind::PatrolPolicy);
-    world.own.overdue = [("production", None), ("night", Some(now()))]
-        .map(|(name, since)| (Sym::new(name), since))
-        .into();
-    world.own.policy_uids = [(Sym::new("night"), "u-night".to_owned())].into();
+    let fine = Work {
+        patrols: Progress::InTime,
+        overdue_since: None,
+        alerts: Progress::InTime,
+    };
+    world.own.work.insert(Sym::new("production"), fine);
     let fine = world.verdict(OVERDUE, "PatrolPolicy/production");
     assert_eq!(
         (fine.said(), fine.judgement.subject.uid.clone()),
@@ -576,8 +593,8 @@ fn a_policy_whose_patrol_is_overdue_fails_whatever_can_be_seen() {
     );
     let seen = world.verdict(OVERDUE, "PatrolPolicy/night");
     assert_eq!(
-        (seen.said(), seen.severity),
-        ("Fail".into(), Severity::Critical)
+        (seen.said(), seen.reasons(), seen.severity),
+        ("Fail".into(), "patrol-overdue".into(), Severity::Critical)
     );
     assert_eq!(seen.judgement.subject.uid.as_deref(), Some("u-night"));
     assert_eq!(seen.judgement.subject.group, "kubepatrol.io");
@@ -587,4 +604,40 @@ fn a_policy_whose_patrol_is_overdue_fails_whatever_can_be_seen() {
         seen.judgement.message
     );
     assert_eq!(seen.policy.as_str(), "patrol-coverage");
+}
+
+#[test]
+fn a_policy_whose_alerts_stay_undelivered_fails_in_words_that_never_change() {
+    let seen =
+        working(Progress::InTime, None, Progress::Stalled).verdict(OVERDUE, "PatrolPolicy/night");
+    assert_eq!(
+        (seen.said(), seen.reasons(), seen.severity),
+        (
+            "Fail".into(),
+            "alerts-undelivered".into(),
+            Severity::Critical
+        )
+    );
+    let message = &seen.judgement.message;
+    assert!(!message.contains(|c: char| c.is_ascii_digit()), "{message}");
+    let both = working(Progress::Stalled, Some(now()), Progress::Stalled)
+        .verdict(OVERDUE, "PatrolPolicy/night");
+    assert_eq!(both.reasons(), "patrol-overdue,alerts-undelivered");
+    assert!(both.judgement.message.contains(message.as_str()));
+    // Half of it cannot be told: the other half is a gap all the same.
+    let half =
+        working(Progress::Unsure, None, Progress::Stalled).verdict(OVERDUE, "PatrolPolicy/night");
+    assert_eq!(half.reasons(), "alerts-undelivered");
+}
+
+#[test]
+fn what_could_not_be_seen_through_yet_is_unknown() {
+    for (patrols, alerts) in [
+        (Progress::InTime, Progress::Unsure),
+        (Progress::Unsure, Progress::InTime),
+        (Progress::Unsure, Progress::Unsure),
+    ] {
+        let seen = working(patrols, None, alerts).verdict(OVERDUE, "PatrolPolicy/night");
+        assert_eq!(seen.said(), "Unknown(unsure)", "{patrols:?} {alerts:?}");
+    }
 }

@@ -217,8 +217,8 @@ pub enum Origin {
 pub struct OwnState {
     /// When this process began to watch; `None` where nothing is watched.
     pub started: Option<Time>,
-    /// Policies with the time their patrol became overdue, if it is.
-    pub overdue: BTreeMap<Sym, Option<Time>>,
+    /// How the work for each policy goes.
+    pub work: BTreeMap<Sym, Work>,
     /// UIDs of the policies.
     pub policy_uids: BTreeMap<Sym, String>,
     /// How waivers stand.
@@ -234,6 +234,33 @@ pub struct WaiverState {
     pub standing: crate::waiver::Standing,
     /// The same in a sentence.
     pub message: String,
+}
+
+/// Why the work for a policy is stalled: the reason of the finding, and what the engine looks
+/// for in the ticket to know that it was said.
+pub const ALERTS_UNDELIVERED: &str = "alerts-undelivered";
+
+/// How the work for one policy goes: its patrols, and the alerts of its tickets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Its patrols.
+    pub patrols: Progress,
+    /// Since when they are overdue, while they are.
+    pub overdue_since: Option<Time>,
+    /// What its tickets owe to receivers.
+    pub alerts: Progress,
+}
+
+/// How a piece of work goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// It was seen done in time.
+    InTime,
+    /// It is stalled.
+    Stalled,
+    /// Cannot be said yet: there was no chance to do it, or to look.
+    #[default]
+    Unsure,
 }
 
 /// What a check may look at.

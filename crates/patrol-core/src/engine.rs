@@ -11,6 +11,7 @@ mod observe;
 mod once;
 mod onlookers;
 mod overflow;
+mod own_work;
 mod patrols;
 mod people;
 mod policies;
@@ -58,6 +59,8 @@ pub struct Config {
     pub lost_after: Span,
     /// A new ticket's status follows within this time, earlier with a first delivery record.
     pub status_within: Span,
+    /// A receiver that fails is tried again within this time.
+    pub attempt_window: Span,
 }
 
 impl Config {
@@ -73,6 +76,7 @@ impl Config {
             writes_in_flight: 32,
             lost_after: Span::seconds(60),
             status_within: Span::seconds(5),
+            attempt_window: receivers::LONGEST_WAIT,
         }
     }
 }
@@ -109,6 +113,7 @@ pub struct Patrol {
     /// Since when this process leads, if it does.
     led_since: Mono,
     closing: policies::Closing,
+    deliveries: own_work::Deliveries,
     /// The policy whose status had to wait: its turn is first.
     turn: Option<Sym>,
     /// When policies' statuses were last worked out.
@@ -165,6 +170,7 @@ impl Patrol {
             calm_since: Mono::default(),
             led_since: Mono::default(),
             closing: policies::Closing::default(),
+            deliveries: own_work::Deliveries::default(),
             turn: None,
             reported: None,
             wake: Wake::default(),
@@ -203,7 +209,7 @@ impl Patrol {
         self.notice_jump(now);
         self.expire_writes(now);
         self.expire_deliveries(now);
-        self.refresh_policies(now);
+        self.refresh_own_work(now);
         self.begin_patrols(now);
         self.evaluate(now);
         self.finish_patrols(now);

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod history;
 pub mod quiet;
 pub mod tickets;
+pub mod undelivered;
 
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::words::{Phase, Resolution};
@@ -110,8 +111,14 @@ fn evidence(sim: &mut Sim, pid: usize, key: &ObjectKey, status: &TicketStatus) {
     let old = ticket.status.as_ref().is_some_and(same)
         || sim.book.high.get(key).is_some_and(|h| same(&h.status));
     let finding = &ticket.spec.finding;
+    if old {
+        return;
+    }
     // Whether patrols are late is known to the process alone.
-    if old || finding.check == "patrol-overdue" {
+    if finding.check == undelivered::CHECK {
+        if status.episode.resolution == Some(Resolution::Fixed) {
+            undelivered::on_resolved(sim, &finding.subject.name);
+        }
         return;
     }
     let Some(process) = sim.processes.get(pid) else {

@@ -16,6 +16,10 @@ use crate::stream::Stream;
 /// A kind is fresh while it spoke at most so long ago, milliseconds.
 const FRESH: u64 = 61_000;
 
+/// Runs are short: this stands for the longest time between two tries of a delivery when it
+/// is asked how long an alert has been undelivered.
+pub const ATTEMPT_WINDOW: Span = Span::seconds(80);
+
 /// A process.
 #[derive(Debug)]
 pub struct Process {
@@ -78,6 +82,7 @@ impl Process {
     pub fn start(&mut self) {
         let mut config = Config::new(patrol_checks::CATALOGUE);
         config.namespace = HOME.to_owned();
+        config.attempt_window = ATTEMPT_WINDOW;
         config.cluster = Cluster {
             id: "simulated".into(),
             name: String::new(),

@@ -255,11 +255,12 @@ impl Sim {
         let end =
             alerted + self.scenario.repeat * 12 / 10 + self.scenario.group_interval + 2 * MINUTE;
         type Final = fn(&mut Sim);
-        let stages: [(u64, Final); 5] = [
+        let stages: [(u64, Final); 6] = [
             (settled, invariants::tickets::at_rest),
             (quiet, invariants::quiet::at_rest),
             (alerted, invariants::alerts::all_told),
             (end, invariants::alerts::at_end),
+            (end, invariants::tickets::at_end),
             (end, invariants::tickets::deleted_policies),
         ];
         for (until, check) in stages {
@@ -645,6 +646,13 @@ impl Sim {
         }
         let next = self.rng.between(20_000, 40_000);
         self.plan(next, Occur::Bookmarks { pid, life });
+    }
+
+    /// Whether there is a leader that runs.
+    #[must_use]
+    pub fn is_led_well(&self) -> bool {
+        let leader = self.holder.and_then(|pid| self.processes.get(pid));
+        leader.is_some_and(|p| p.is_alive() && !p.paused)
     }
 
     /// Whether the run is one in which nothing fails.

@@ -179,6 +179,19 @@ impl Agenda {
             .collect()
     }
 
+    /// What has been due since this time or longer: receiver, ticket and due time.
+    pub fn due_since(&self, then: Time) -> impl Iterator<Item = (&Sym, &ObjectKey, Time)> {
+        self.lanes.iter().flat_map(move |(name, lane)| {
+            let due = lane.due.iter().take_while(move |(at, _)| *at <= then);
+            due.map(move |(at, key)| (name, key, *at))
+        })
+    }
+
+    /// Whether what is planned is out of date.
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+
     /// A ticket is forgotten, and with it what may have been told of it.
     pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);

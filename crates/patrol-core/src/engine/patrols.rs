@@ -26,67 +26,9 @@ use account::Account;
 /// A review without an answer is asked again.
 const REVIEW_AGAIN: Span = Span::seconds(30);
 /// A patrol waits so long for lists under way and for watches that fail or are quiet.
-const PATIENCE: Span = Span::seconds(90);
-/// After a start, a take-over, a changed clock or a changed policy nothing counts as
-/// overdue for so long: there was no chance yet to do it.
-const CALM: Span = Span::minutes(2);
+pub(super) const PATIENCE: Span = Span::seconds(90);
 
 impl Patrol {
-    /// Keeps what depends on time alone: due starts and overdue patrols.
-    pub(super) fn refresh_policies(&mut self, now: Now) {
-        let mut overdue = BTreeMap::new();
-        let names: Vec<Sym> = self.policies.keys().cloned().collect();
-        for name in names {
-            let at = self.overdue_at(&name, now);
-            if let Some(at) = at
-                && at > now.wall
-            {
-                self.wake_at(at);
-            }
-            overdue.insert(name, at.filter(|at| *at <= now.wall));
-        }
-        if overdue != self.own.overdue {
-            self.own.overdue = overdue;
-            self.mark(crate::check::Unit::Cluster);
-            self.evaluation.status_dirty = true;
-        }
-    }
-
-    /// When a policy's patrol is, or was, overdue: two periods after the last complete one,
-    /// and not before there was a chance to make one.
-    fn overdue_at(&mut self, name: &Sym, now: Now) -> Option<Time> {
-        let rules = self.rulebook.policies.get(name)?;
-        if rules.suspended {
-            return None;
-        }
-        let state = self.policies.get_mut(name)?;
-        let created = state.object.metadata.creation_timestamp.as_ref();
-        let created = created.map(patrol_api::condition::from_meta_time);
-        let since = state.status.last_complete_patrol_at.or(created)?;
-        // From a clock that was set back since: counts as now.
-        let since = since.min(now.wall);
-        let at = match state.overdue_at {
-            Some((from, at)) if from == since => at,
-            _ => since.plus(rules.schedule.period_at(since).times(2)),
-        };
-        state.overdue_at = Some((since, at));
-        // One that is on its way may wait for what cannot be seen at this moment.
-        let at = match state.patrol {
-            Round::Reviewing { started, .. } | Round::Judging { started, .. } => {
-                at.max(started.plus(PATIENCE.min(at.since(since))))
-            }
-            Round::Idle => at,
-        };
-        let calm = self.calm_since.max(state.compiled);
-        let calm = calm.plus(CALM.min(at.since(since)));
-        let wait = Span::seconds(calm.since(now.mono).div_ceil(1000));
-        Some(if wait.is_zero() {
-            at
-        } else {
-            at.max(now.wall.plus(wait))
-        })
-    }
-
     pub(super) fn begin_patrols(&mut self, now: Now) {
         if !self.can_act() {
             return;

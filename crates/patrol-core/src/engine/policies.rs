@@ -62,6 +62,7 @@ impl Patrol {
                     answering: None,
                     next_start: None,
                     overdue_at: None,
+                    stalled: None,
                     compiled: now.mono,
                     retry_at: None,
                     failures: 0,
@@ -105,7 +106,7 @@ impl Patrol {
             return;
         }
         self.rulebook.policies.remove(&name);
-        self.own.overdue.remove(&name);
+        self.own.work.remove(&name);
         self.own.policy_uids.remove(&name);
         self.refresh_always_on();
         self.mark_policy(&name);
@@ -120,6 +121,7 @@ impl Patrol {
         };
         state.next_start = None;
         state.overdue_at = None;
+        state.stalled = None;
         state.compiled = now.mono;
         let compiled = if name.as_str() == COVERAGE_POLICY {
             Err(vec![Problem {

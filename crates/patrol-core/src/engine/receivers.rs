@@ -27,6 +27,8 @@ use report::Back;
 /// Failures in a row after which the circuit counts as open: people are told so. What is
 /// sent is held down to one probe from the first failure on.
 const CIRCUIT: u32 = 5;
+/// Between two tries lies at most so much time, unless the receiver asks for more.
+pub(super) const LONGEST_WAIT: Span = Span::minutes(10);
 /// Tickets in one delivery at most; the renderer cuts it into parts.
 const BATCH: usize = 1000;
 /// Tickets in one digest at most: some ten megabytes while it is put together.
@@ -268,10 +270,10 @@ impl ReceiverState {
                 self.not_before = Some(now.plus(wait));
                 self.not_before_wall = Some(at.plus(wait));
             }
-            DeliveryClass::Transient => self.fail(class, (2, 600), at, now),
+            DeliveryClass::Transient => self.fail(class, (2, LONGEST_WAIT.as_secs()), at, now),
             // The one who can mend it is a person: ask again soon, then ever more rarely.
             DeliveryClass::Config(_) | DeliveryClass::Blocked => {
-                self.fail(class, (30, 600), at, now);
+                self.fail(class, (30, LONGEST_WAIT.as_secs()), at, now);
             }
             DeliveryClass::SecretMissing => self.fail(class, (5, 60), at, now),
             DeliveryClass::Payload => {
@@ -280,7 +282,7 @@ impl ReceiverState {
                 // One ticket at fault is found within a dozen tries; a receiver that takes
                 // nothing at all is set up wrongly and is asked ever more rarely.
                 if self.refusals > 16 {
-                    self.fail(class, (2, 600), at, now);
+                    self.fail(class, (2, LONGEST_WAIT.as_secs()), at, now);
                 }
             }
             DeliveryClass::NotLeader => self.not_before = Some(now.plus(Span::seconds(1))),

@@ -8,6 +8,7 @@ use patrol_api::words::{AlertReason, Phase, Resolution, Severity};
 
 use super::Patrol;
 use super::tickets::TicketWrite;
+use crate::check::Progress;
 use crate::event::{DeliveryClass, WriteResult};
 use crate::kind::Kind;
 use crate::sym::Sym;
@@ -290,9 +291,9 @@ impl Patrol {
         }
         out.overdue_policies = self
             .own
-            .overdue
+            .work
             .iter()
-            .filter(|(_, since)| since.is_some())
+            .filter(|(_, work)| work.patrols == Progress::Stalled)
             .map(|(name, _): (&Sym, _)| name.to_string())
             .collect();
         out.receivers = self

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use patrol_api::condition::{self, Said};
 use patrol_api::policy::TicketCounts;
-use patrol_api::time::Time;
 use patrol_api::words::{Phase, Severity};
 
 use super::Patrol;
-use crate::check::Origin;
+use crate::check::{Origin, Progress};
 use crate::clock::Now;
 use crate::event::{DeliveryClass, Refusal};
 use crate::inventory::Blindness;
@@ -34,7 +33,7 @@ impl Patrol {
         for name in names {
             let open = counts.get(&name).map_or(0, |c| c.open);
             let failing = failing.get(&name).copied().unwrap_or_default().max(open);
-            let conditions = self.conditions_of(&name, failing, now.wall);
+            let conditions = self.conditions_of(&name, failing);
             let Some(state) = self.policies.get_mut(&name) else {
                 continue;
             };
@@ -112,7 +111,7 @@ impl Patrol {
         counts.into_iter().map(|(k, n)| (Sym::new(k), n)).collect()
     }
 
-    fn conditions_of(&self, name: &Sym, failing: u64, now: Time) -> Vec<(&'static str, Words)> {
+    fn conditions_of(&self, name: &Sym, failing: u64) -> Vec<(&'static str, Words)> {
         let Some(state) = self.policies.get(name) else {
             return vec![];
         };
@@ -139,7 +138,7 @@ impl Patrol {
         let patrolled = state.status.last_patrol.is_some()
             && state.status.observed_generation == Some(state.generation());
         let reconciling = !patrolled && !state.is_suspended();
-        let covered = self.covered(name, now);
+        let covered = self.covered(name);
         let ready = if state.is_suspended() {
             (
                 Some(false),
@@ -250,7 +249,7 @@ impl Patrol {
     }
 
     /// Whether everything in scope could be seen: by the last patrol, and now.
-    fn covered(&self, name: &Sym, now: Time) -> Words {
+    fn covered(&self, name: &Sym) -> Words {
         let mut blind: Vec<(Kind, &'static str, String)> = vec![];
         for kind in self.kinds_of(name) {
             let sight = self.inventory.sight(kind);
@@ -268,7 +267,11 @@ impl Patrol {
                 blind.push((kind, "Undecodable", text));
             }
         }
-        let overdue = self.own.overdue.get(name).copied().flatten();
+        let overdue = self
+            .own
+            .work
+            .get(name)
+            .is_some_and(|w| w.patrols == Progress::Stalled);
         let texts: Vec<String> = blind.iter().map(|(_, _, text)| text.clone()).collect();
         if let Some((_, reason, _)) = blind.first() {
             return (Some(false), reason, texts.join("; "));
@@ -276,7 +279,7 @@ impl Patrol {
         let state = self.policies.get(name);
         let last = state.and_then(|s| s.status.last_patrol.as_ref());
         match (overdue, last) {
-            (Some(since), _) if since <= now => (
+            (true, _) => (
                 Some(false),
                 "Overdue",
                 "no complete patrol finished within two periods".into(),

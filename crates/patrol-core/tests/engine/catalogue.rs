@@ -1,12 +1,12 @@
-//! Three checks that fail by a label: `bad` on a pod, on a node, or (always on) on a
+//! Checks that fail by a label: `bad` on a pod, on a node, or (always on) on a
 //! namespace. Other labels bring the other verdicts.
 
 use patrol_api::ticket::Subject;
 use patrol_api::time::Time;
 use patrol_api::words::{Layer, Severity};
 use patrol_core::check::{
-    Check, CheckMeta, Exempt, Judgement, PartyBy, Unit, UnitKind, Verdict, View, cluster_subject,
-    root_subject,
+    ALERTS_UNDELIVERED, Check, CheckMeta, Exempt, Judgement, PartyBy, Progress, Unit, UnitKind,
+    Verdict, View, cluster_subject, root_subject,
 };
 use patrol_core::facts::namespace_label;
 use patrol_core::kind::Kind;
@@ -21,6 +21,13 @@ pub const CATALOGUE: Catalogue = Catalogue {
         checks: &["pod-bad", "node-bad"],
     }],
     always_on: &["namespace-bad"],
+};
+
+/// With a check of how the product's own work goes.
+pub const WITH_OWN_WORK: Catalogue = Catalogue {
+    checks: &[&PodBad, &NodeBad, &NamespaceBad, &WorkStalled],
+    baselines: CATALOGUE.baselines,
+    always_on: &["namespace-bad", "work-stalled"],
 };
 
 const fn meta(
@@ -48,6 +55,12 @@ const fn meta(
 
 static POD: CheckMeta = meta("pod-bad", &[Kind::Pod], &[UnitKind::Root], Severity::High);
 static NODE: CheckMeta = meta("node-bad", &[Kind::Node], &[UnitKind::Node], Severity::Low);
+static WORK: CheckMeta = meta(
+    "work-stalled",
+    &[],
+    &[UnitKind::Cluster],
+    Severity::Critical,
+);
 static NAMESPACE: CheckMeta = meta(
     "namespace-bad",
     &[Kind::Namespace],
@@ -124,6 +137,31 @@ impl Check for NamespaceBad {
             out.push(judge(subject, view.now, |key| {
                 (key == "bad" && bad).then_some("yes")
             }));
+        }
+    }
+}
+
+struct WorkStalled;
+impl Check for WorkStalled {
+    fn meta(&self) -> &'static CheckMeta {
+        &WORK
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, _: &Unit, out: &mut Vec<Judgement>) {
+        for (policy, work) in &view.own.work {
+            let both = [work.patrols, work.alerts];
+            let verdict = if both.contains(&Progress::Stalled) {
+                Verdict::Fail
+            } else if both.contains(&Progress::Unsure) {
+                Verdict::Unknown(Sym::new("unsure"))
+            } else {
+                Verdict::Pass
+            };
+            let subject = cluster_subject(Kind::PatrolPolicy, policy, &Default::default());
+            let mut said = Judgement::new(subject, verdict).message("stalled");
+            if work.alerts == Progress::Stalled {
+                said = said.reason(ALERTS_UNDELIVERED);
+            }
+            out.push(said);
         }
     }
 }

@@ -17,6 +17,7 @@ mod alerts;
 mod catalogue;
 mod ceiling;
 mod leadership;
+mod own_work;
 mod patrols;
 mod people;
 mod policies;

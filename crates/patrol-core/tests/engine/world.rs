@@ -16,6 +16,7 @@ use patrol_core::facts::{DecodeError, ObjectKey, decode_value};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::notice::{Notice, NoticeTicket};
+use patrol_core::rule::Catalogue;
 use serde_json::{Value, json};
 
 use crate::catalogue::CATALOGUE;
@@ -92,7 +93,14 @@ pub fn key(namespace: &str, name: &str) -> ObjectKey {
 impl World {
     /// A world in which this process leads and nothing is wrong yet.
     pub fn new() -> Self {
+        Self::with(CATALOGUE)
+    }
+
+    /// The same with other checks.
+    pub fn with(catalogue: Catalogue) -> Self {
         let mut world = Self::unsynced();
+        world.config = Config::new(catalogue);
+        world.die();
         for name in ["shop", "bank", HOME] {
             world.namespace(name, json!({}));
         }
@@ -131,7 +139,12 @@ impl World {
 
     /// With the usual policy and a receiver `soc` that it names.
     pub fn patrolled() -> Self {
-        let mut world = Self::new();
+        Self::patrolled_with(CATALOGUE)
+    }
+
+    /// The same with other checks.
+    pub fn patrolled_with(catalogue: Catalogue) -> Self {
+        let mut world = Self::with(catalogue);
         world.receiver("soc", json!({}));
         world.policy("p", json!({}));
         world.run_for(Span::seconds(3));

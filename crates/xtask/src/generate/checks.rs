@@ -68,7 +68,11 @@ fn describe(out: &mut String, meta: &CheckMeta) {
         one_line(meta.remediation)
     );
     let reads: Vec<&str> = meta.reads.iter().map(|kind| kind.info().kind).collect();
-    let _ = write!(out, "\nReads: {}.\n", reads.join(", "));
+    let reads = match reads.is_empty() {
+        true => "no kind of object".to_owned(),
+        false => reads.join(", "),
+    };
+    let _ = write!(out, "\nReads: {reads}.\n");
     if !meta.parameters.is_empty() {
         out.push_str("\n| parameter | meaning |\n| --- | --- |\n");
         for (name, meaning) in meta.parameters {

@@ -126,12 +126,14 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
 }
 
 /// A receiver as the world has it.
-struct Receiver {
-    uid: String,
+pub(super) struct Receiver {
+    /// UID.
+    pub uid: String,
     coverage: bool,
 }
 
-fn receivers(sim: &Sim) -> BTreeMap<String, Receiver> {
+/// The receivers there are, by name.
+pub(super) fn receivers(sim: &Sim) -> BTreeMap<String, Receiver> {
     let mut out: BTreeMap<String, Receiver> = sim
         .world
         .all(Kind::AlertReceiver)
@@ -174,8 +176,35 @@ fn routed(policy: &PatrolPolicy, severity: Severity) -> Vec<String> {
         .collect()
 }
 
+/// Policies that open tickets and name a receiver; all that open tickets where none does.
+pub(super) fn routed_to(sim: &Sim, receiver: &str) -> Vec<String> {
+    let enforcing: Vec<PatrolPolicy> = sim
+        .world
+        .policies()
+        .into_iter()
+        .filter(|p| p.spec.mode == Mode::Enforce && p.metadata.deletion_timestamp.is_none())
+        .collect();
+    let names = |policies: &mut dyn Iterator<Item = &PatrolPolicy>| {
+        policies.filter_map(|p| p.metadata.name.clone()).collect()
+    };
+    let naming = |p: &&PatrolPolicy| {
+        let of = routed(p, Severity::Critical);
+        of.iter().any(|name| name == receiver)
+    };
+    let told: Vec<String> = names(&mut enforcing.iter().filter(naming));
+    if told.is_empty() {
+        names(&mut enforcing.iter())
+    } else {
+        told
+    }
+}
+
 /// Names of the receivers that must be told about an open ticket.
-fn audience(sim: &Sim, ticket: &Ticket, there: &BTreeMap<String, Receiver>) -> BTreeSet<String> {
+pub(super) fn audience(
+    sim: &Sim,
+    ticket: &Ticket,
+    there: &BTreeMap<String, Receiver>,
+) -> BTreeSet<String> {
     let status = ticket.status.clone().unwrap_or_default();
     let severity = status.severity.unwrap_or(Severity::Medium);
     let well = |policy: &PatrolPolicy| {

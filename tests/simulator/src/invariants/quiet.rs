@@ -1,11 +1,13 @@
 //! I10: an unchanged world costs no writes but one status of each policy a patrol, and the
 //! records of what is told meanwhile.
 
+use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 
 use crate::book::Wrote;
-use crate::invariants::settle_time;
+use crate::invariants::{settle_time, undelivered};
 use crate::sim::Sim;
+use crate::world::text;
 
 /// The time since everything was settled must have been quiet.
 pub fn at_rest(sim: &mut Sim) {
@@ -21,6 +23,7 @@ pub fn at_rest(sim: &mut Sim) {
     let mut receivers = 0;
     let mut policies = std::collections::BTreeMap::new();
     let mut loud = vec![];
+    let mut delivery = 0;
     for write in sim.book.writes.iter().filter(|w| w.at >= from) {
         match write.what {
             Wrote::Ledger => ledger += 1,
@@ -28,6 +31,8 @@ pub fn at_rest(sim: &mut Sim) {
             Wrote::Policy => *policies.entry(write.key.clone()).or_insert(0u64) += 1,
             // A resolved ticket's time is over.
             Wrote::Delete => {}
+            // Whoever was unwell is asked again within ten minutes, and only then it ends.
+            _ if sim.scenario.moody && is_about_delivery(sim, &write.key) => delivery += 1,
             Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer | Wrote::Waiver => {
                 loud.push(format!("{:?} of {} at {}", write.what, write.key, write.at));
             }
@@ -67,14 +72,20 @@ pub fn at_rest(sim: &mut Sim) {
             .unwrap_or_default()
             .as_millis()
             .max(1);
-        let key = patrol_core::facts::ObjectKey::new("", &name);
+        let key = ObjectKey::new("", &name);
         let wrote = policies.get(&key).copied().unwrap_or(0);
         // Counts and conditions of alerting change with what is told.
-        if !fresh && wrote > window / period + 2 {
+        if !fresh && wrote > window / period + 2 + delivery {
             sim.break_promise(
                 "I10",
                 format!("policy {name}: {wrote} statuses in {} s", window / 1000),
             );
         }
     }
+}
+
+/// Whether a ticket is about alerts that are undelivered.
+fn is_about_delivery(sim: &Sim, key: &ObjectKey) -> bool {
+    let ticket = sim.world.get(Kind::Ticket, key);
+    ticket.is_some_and(|t| text(t, "/spec/finding/check") == undelivered::CHECK)
 }

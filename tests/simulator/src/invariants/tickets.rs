@@ -12,6 +12,7 @@ use patrol_api::words::{Mode, Phase, ToldState};
 use patrol_core::facts::ObjectKey;
 use patrol_core::fingerprint;
 
+use super::undelivered;
 use crate::book::Taken;
 use crate::judge::Said;
 use crate::scenario::MINUTE;
@@ -36,6 +37,14 @@ pub fn at_rest(sim: &mut Sim) {
     twins(sim, &tickets);
     labels(sim, &tickets);
     policies(sim);
+    undelivered::at_rest(sim);
+}
+
+/// The receivers have been well for long: no ticket says any more that they are not.
+pub fn at_end(sim: &mut Sim) {
+    let tickets: BTreeMap<ObjectKey, Ticket> = sim.world.tickets().into_iter().collect();
+    phantoms(sim, &tickets);
+    undelivered::at_rest(sim);
 }
 
 fn lost(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
@@ -111,8 +120,7 @@ fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
         {
             continue;
         }
-        // A patrol that cannot see everything is never complete, and so overdue for good.
-        if finding.check == "patrol-overdue" && !sim.world.denied.is_empty() {
+        if finding.check == undelivered::CHECK && may_be_stalled(sim, &finding.subject.name) {
             continue;
         }
         let said = sim.truth.word_on(place, sim.wall());
@@ -127,6 +135,16 @@ fn phantoms(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {
             ),
         }
     }
+}
+
+/// Whether a policy's patrols or alerts may rightly be called stalled.
+fn may_be_stalled(sim: &Sim, policy: &str) -> bool {
+    // A patrol that cannot see everything is never complete, and so overdue for good; of a
+    // broken policy nothing is asked, and what is open stays.
+    let there = sim.truth.policies().contains_key(policy);
+    !sim.world.denied.is_empty()
+        || there && !sim.truth.is_compiled(policy)
+        || undelivered::may_hold(sim, policy)
 }
 
 /// What `kubectl get` reads agrees with the status.

@@ -26,6 +26,8 @@ pub(in crate::engine) struct PolicyState {
     pub next_start: Option<(Time, Option<Time>)>,
     /// End of the last complete patrol, and when the next one is overdue.
     pub overdue_at: Option<(Time, Time)>,
+    /// The same while it is overdue: only another complete patrol ends that.
+    pub stalled: Option<(Time, Time)>,
     /// When it was last compiled.
     pub compiled: Mono,
     pub retry_at: Option<Mono>,
