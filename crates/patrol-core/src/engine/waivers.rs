@@ -97,7 +97,12 @@ impl Patrol {
     }
 
     pub(super) fn waiver_gone(&mut self, key: &ObjectKey, now: Now) {
-        if self.waivers.held.remove(key).is_some() {
+        // One that nobody could read may have been held on to.
+        let sight = self.inventory.sight_mut(Kind::TicketWaiver);
+        let unread = sight.is_blind_to(key);
+        sight.seen(key);
+        let held = self.waivers.held.remove(key).is_some();
+        if held || unread {
             self.waiver_changed(key, now);
         }
     }
@@ -165,8 +170,10 @@ impl Patrol {
         let waiver = overlay.waiver.as_deref().unwrap_or("");
         let (namespace, name) = waiver.split_once('/').unwrap_or(("", waiver));
         let sight = self.inventory.sight(Kind::TicketWaiver);
-        let unseen =
-            sight.blindness().is_some() || sight.is_blind_to(&ObjectKey::new(namespace, name));
+        // A list under way has forgotten what could not be read before it.
+        let unseen = sight.blindness().is_some()
+            || sight.is_relisting()
+            || sight.may_lack(&ObjectKey::new(namespace, name));
         unseen.then(|| Waived {
             waiver: waiver.to_owned(),
             owner: overlay.by.clone().unwrap_or_default(),

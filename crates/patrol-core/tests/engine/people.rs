@@ -207,6 +207,40 @@ fn waivers_that_cannot_be_seen_end_nothing() {
     assert_eq!(w.status("shop/a").phase, Phase::Waived);
 }
 
+/// A ticket under a waiver that became unreadable, seen by a process that never read it.
+fn under_an_unreadable_waiver() -> World {
+    let mut w = told_and_open();
+    waive(&mut w, "shop/legacy", json!({}));
+    w.run_for(Span::minutes(1));
+    w.edit(Kind::TicketWaiver, &key("shop", "legacy"), |waiver| {
+        waiver["spec"]["checks"] = json!(7);
+    });
+    w.restart();
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    w
+}
+
+#[test]
+fn a_list_under_way_ends_no_waiver_that_nobody_can_read() {
+    let mut w = under_an_unreadable_waiver();
+    w.event(Event::ListStarted(Kind::TicketWaiver));
+    w.pod("shop/a", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    w.list(Kind::TicketWaiver);
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+}
+
+#[test]
+fn revoking_a_waiver_that_nobody_can_read_ends_it() {
+    let mut w = under_an_unreadable_waiver();
+    w.delete(Kind::TicketWaiver, &key("shop", "legacy"));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+}
+
 #[test]
 fn a_restart_forgets_neither_pause_nor_waiver() {
     let mut w = told_and_open();
