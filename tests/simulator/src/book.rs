@@ -10,7 +10,7 @@ use patrol_core::facts::ObjectKey;
 use patrol_core::notice::NoticeTicket;
 
 /// A delivery that is not answered within this time counts as lost.
-const LOST_AFTER: u64 = 60_000;
+pub const LOST_AFTER: u64 = 60_000;
 
 /// One telling that a receiver took.
 #[derive(Clone, Debug)]

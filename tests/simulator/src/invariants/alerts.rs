@@ -12,7 +12,7 @@ use patrol_core::facts::ObjectKey;
 use patrol_core::fingerprint;
 use patrol_core::kind::Kind;
 
-use crate::book::Taken;
+use crate::book::{LOST_AFTER, Taken};
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
 use crate::world::text;
@@ -63,6 +63,8 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             + usize::from(answerless)
             + copies.iter().filter(|t| t.repeated).count()
             + usize::from(new.repeated)
+            // It lay in its process's own queue for longer than the process waits.
+            + usize::from(new.asked + LOST_AFTER <= new.at)
             + sim.book.upsets.iter().filter(|at| **at >= asked).count();
         if copies.len() > excuses {
             let how = format!(
