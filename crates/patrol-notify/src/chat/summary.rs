@@ -52,7 +52,10 @@ pub(super) fn title(
     if !notice.tickets.is_empty() {
         said.extend(subject(notice, context));
     }
-    said.extend(cluster(notice, NAME));
+    // A name says something in a headline; an id only below, where there is room.
+    if !notice.cluster.name.is_empty() {
+        said.extend(cluster(notice, NAME));
+    }
     let keyword = keyword.map(|k| cut(k, 64)).filter(|k| !k.is_empty());
     let before = keyword.map(|k| format!("{k} ")).unwrap_or_default();
     let after = if parts > 1 {
