@@ -221,7 +221,7 @@ fn counted(notice: &Notice, words: Words) -> String {
     let counts = &notice.counts;
     let said = [
         (counts.firing, words.firing(counts.firing)),
-        (counts.new, words.new(counts.new)),
+        (counts.new, words.opened(counts.new)),
         (counts.overdue, words.late(counts.overdue)),
         (counts.acknowledged, words.taken(counts.acknowledged)),
         (counts.closed, words.ended(counts.closed)),

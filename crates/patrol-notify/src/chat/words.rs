@@ -142,7 +142,7 @@ impl Words {
         self.counted(count, "open", "项未解决")
     }
 
-    pub(super) fn new(self, count: u32) -> String {
+    pub(super) fn opened(self, count: u32) -> String {
         self.counted(count, "new", "项新增")
     }
 
