@@ -142,8 +142,14 @@ fn people_take_a_ticket_with_their_own_rights_and_in_their_own_name() -> Result<
         out.contains("The policy production cannot be read with your rights"),
         "{out}"
     );
-    let (_, out, _) = patrol(plane, ADMIN, &["explain", &name])?;
-    assert!(out.contains("the next patrol of production"), "{out}");
+    // The policy says when it patrols next once its first status is written.
+    let out = wait_until(MINUTE, "the next patrol to be explained", || {
+        let (_, out, _) = patrol(plane, ADMIN, &["explain", &name])?;
+        match out.contains("the next patrol of production") {
+            true => Ok(out),
+            false => Err(patrol_e2e::Error::failed(out)),
+        }
+    })?;
     assert!(out.contains("soc is "), "{out}");
 
     // Refusals are one sentence and leave the ticket as it is.

@@ -52,13 +52,10 @@ impl Patrol {
         let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
         for part in parts {
             self.counters.delivery(&name, part.class);
-            if flight.is_sign_of_life() && part.class == DeliveryClass::Accepted {
-                self.counters.heartbeats += 1;
-            }
-            if part.class == DeliveryClass::Accepted {
+            let accepted = part.class == DeliveryClass::Accepted;
+            if accepted {
+                self.counters.heartbeats += u64::from(flight.is_sign_of_life());
                 self.accepted(&name, &flight, &part, now);
-            }
-            if part.class == DeliveryClass::Accepted {
                 self.note_group(&name, &flight, whole, part.at);
             }
             self.doubt_part(&name, &flight, &part);
