@@ -267,5 +267,6 @@ fn owed(
         telling.due = now;
     }
     let stale = telling.reason == AlertReason::Late && now.since(telling.due) > LATE_FOR;
+    ledger::put_off(&mut telling, status, &route.pace, now);
     (!stale).then_some(telling)
 }

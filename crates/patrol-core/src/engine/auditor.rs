@@ -89,7 +89,8 @@ impl Patrol {
             .iter()
             .filter(|(receiver, at)| {
                 let late = at.plus(grace) <= now.wall;
-                late && before(receiver).is_none_or(|planned| planned > *at)
+                // What is planned for a time that has come is in its lane.
+                late && before(receiver).is_none_or(|planned| planned > now.wall)
             })
             .count();
         if owed != planned {

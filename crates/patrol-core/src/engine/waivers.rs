@@ -157,9 +157,13 @@ impl Patrol {
 
     /// The waiver that takes a ticket out of the open ones. While waivers cannot be seen, what was waived stays so:
     /// that a waiver is not there must be seen, too.
-    pub(super) fn waived(&self, key: &ObjectKey, now: Time) -> Option<Waived> {
-        let (ticket, status) = self.tickets.view(key)?;
-        let found = self.waiver_over(&ticket.spec.finding, status, Treatment::Waive, now);
+    pub(super) fn waived(
+        &self,
+        finding: &Finding,
+        status: &TicketStatus,
+        now: Time,
+    ) -> Option<Waived> {
+        let found = self.waiver_over(finding, status, Treatment::Waive, now);
         if let Some(found) = found {
             return Some(found.waived().clone());
         }

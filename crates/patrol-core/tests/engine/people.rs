@@ -207,6 +207,39 @@ fn waivers_that_cannot_be_seen_end_nothing() {
     assert_eq!(w.status("shop/a").phase, Phase::Waived);
 }
 
+#[test]
+fn a_ticket_that_is_deleted_under_what_lies_over_it_keeps_its_waiver_and_its_history() {
+    for field in ["", "acknowledge"] {
+        let mut w = told_and_open();
+        let until = later(&w, Span::hours(24));
+        match field {
+            "" => waive(&mut w, "shop/legacy", json!({})),
+            field => want(
+                &mut w,
+                "shop/a",
+                field,
+                json!({"until": until, "reason": "on it"}),
+            ),
+        }
+        w.run_for(Span::minutes(1));
+        let told = w.told("soc", "shop/a");
+        let place = w.ticket_key("shop/a");
+        w.delete(Kind::Ticket, &place);
+        w.run_for(Span::minutes(5));
+        let status = w.status("shop/a");
+        for pair in status.history.windows(2) {
+            assert_eq!(pair[1].from, Some(pair[0].to), "{:?}", status.history);
+        }
+        if field.is_empty() {
+            assert_eq!(status.phase, Phase::Waived);
+            assert_eq!(w.told("soc", "shop/a"), told, "nobody hears of it");
+        } else {
+            // The wish went with the ticket it was written in.
+            assert_eq!(status.phase, Phase::Open);
+        }
+    }
+}
+
 /// A ticket under a waiver that became unreadable, seen by a process that never read it.
 fn under_an_unreadable_waiver() -> World {
     let mut w = told_and_open();
@@ -415,6 +448,32 @@ fn a_window_puts_off_and_loses_nothing() {
         "critical ones do not wait"
     );
     w.run_for(Span::minutes(90));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn what_a_receiver_missed_while_its_window_was_open_waits_for_the_next() {
+    let mut w = World::patrolled();
+    let begin = w.wall().chrono();
+    let clock = |h: i64| {
+        (begin + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(-1), "to": clock(2)}],
+        }}),
+    );
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(3));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(5));
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::hours(16));
     assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
 }
 

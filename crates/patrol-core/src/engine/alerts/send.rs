@@ -131,6 +131,7 @@ impl Patrol {
         let mut drafts: BTreeMap<GroupId, Draft> = BTreeMap::new();
         let mut joiners: Vec<(GroupId, Item)> = vec![];
         let mut silent: Vec<(ObjectKey, Route, Telling)> = vec![];
+        let mut put_off: Vec<ObjectKey> = vec![];
         let horizon = now.wall.plus(JOIN);
         let keys: Vec<ObjectKey> = self
             .agenda
@@ -169,9 +170,14 @@ impl Patrol {
             if item.telling.due <= now.wall {
                 let interval = self.interval_of(&item.telling, &route, ticket_policy(ticket));
                 drafts.entry(group).or_default().add(item, interval);
+            } else if item.telling.due > horizon {
+                put_off.push(key);
             } else if item.telling.is_edge() || joins(&route, &item.telling, now.wall) {
                 joiners.push((group, item));
             }
+        }
+        for key in put_off {
+            self.plan_alerts(&key, now);
         }
         for (group, item) in joiners {
             if let Some(draft) = drafts.get_mut(&group) {

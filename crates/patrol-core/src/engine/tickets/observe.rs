@@ -135,8 +135,8 @@ impl Patrol {
             let open = held.status.phase != Phase::Resolved;
             if open {
                 self.counters.tickets_deleted_open += 1;
-                let (at, open) = (now.wall, Phase::Open);
-                life::push_history(&mut held.status, Some(open), open, RECREATED, at);
+                let (at, phase) = (now.wall, held.status.phase);
+                life::push_history(&mut held.status, Some(phase), phase, RECREATED, at);
             }
             let owed = open || unsure || is_told_firing(&held.status);
             held.last = Some(object).filter(|_| owed);

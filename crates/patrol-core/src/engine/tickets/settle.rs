@@ -14,7 +14,7 @@ use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::inspect::Presence;
 use crate::ticket::life::{self, Assessment, LifeRules};
-use crate::ticket::overlay::Wishes;
+use crate::ticket::overlay::{Waived, Wishes};
 
 /// The end of a ticket that was deleted under us is tried to be told for so long.
 const END_OWED_FOR: Span = Span::days(1);
@@ -173,6 +173,7 @@ impl Patrol {
             return;
         }
         let rules = self.life_rules(&known.finding.policy);
+        let waived = self.still_waived(key, known, now.wall);
         let held = self.tickets.held.entry(key.clone()).or_default();
         held.wanted = true;
         // A ticket that was deleted by hand comes back with its history.
@@ -183,7 +184,10 @@ impl Patrol {
                 &mut held.status,
                 &mut held.clean_since,
                 &known.assessment,
-                &Wishes::default(),
+                &Wishes {
+                    waiver: waived.as_ref(),
+                    ..Wishes::default()
+                },
                 &rules,
                 now.wall,
             );
@@ -196,6 +200,7 @@ impl Patrol {
     /// whether that is still to be done.
     fn end_vanished(&mut self, key: &ObjectKey, known: &Known, now: Now) -> bool {
         let rules = self.life_rules(&known.finding.policy);
+        let waived = self.still_waived(key, known, now.wall);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return false;
         };
@@ -204,7 +209,10 @@ impl Patrol {
             &mut held.status,
             &mut held.clean_since,
             &known.assessment,
-            &Wishes::default(),
+            &Wishes {
+                waiver: waived.as_ref(),
+                ..Wishes::default()
+            },
             &rules,
             now.wall,
         );
@@ -224,7 +232,9 @@ impl Patrol {
         let rules = self.life_rules(&known.finding.policy);
         let retention = self.retention(&known.finding.policy);
         let within = self.config.status_within;
-        let waived = self.waived(key, now.wall);
+        let view = self.tickets.view(key);
+        let waived =
+            view.and_then(|(ticket, status)| self.waived(&ticket.spec.finding, status, now.wall));
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
         };
@@ -281,6 +291,12 @@ impl Patrol {
         }
         self.evaluation.status_dirty |= news;
         self.want_write(key, severity.unwrap_or(Severity::Medium), now);
+    }
+
+    /// The waiver over a ticket without an object. What people wrote into it went with it; waivers are still there.
+    fn still_waived(&self, key: &ObjectKey, known: &Known, now: Time) -> Option<Waived> {
+        let held = self.tickets.held.get(key)?;
+        self.waived(&known.finding, &held.status, now)
     }
 
     /// Queues a ticket if it needs a write.

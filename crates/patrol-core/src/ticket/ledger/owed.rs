@@ -103,6 +103,26 @@ pub fn obligation(
     }
 }
 
+/// What was due and did not go out in time waits for the next opening if its window has closed since.
+pub fn put_off(telling: &mut Telling, status: &TicketStatus, pace: &Pace, now: Time) {
+    if telling.due >= now {
+        return;
+    }
+    let errand = match (telling.state, telling.is_edge()) {
+        (ToldState::Closed, _) => Errand {
+            critical: status.severity == Some(Severity::Critical),
+            resolved: true,
+            ..Errand::default()
+        },
+        (ToldState::Firing, true) => errand_of(status, status.alert_reason),
+        (ToldState::Firing, false) => errand_of(status, None),
+    };
+    let opens = pace.opening(now, errand);
+    if opens > now {
+        telling.due = opens;
+    }
+}
+
 /// Whoever was told that it fires is told that it ended, whatever lies between.
 fn close(status: &TicketStatus, told: &AlertRecord, pace: &Pace) -> Telling {
     let (reason, ended) = match status.phase {
