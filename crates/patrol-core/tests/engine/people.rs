@@ -639,3 +639,22 @@ fn a_waiver_that_is_over_is_found_until_it_is_deleted() {
     w.run_for(Span::minutes(10));
     assert_eq!(w.open(), 0);
 }
+
+#[test]
+fn a_new_leader_doubts_no_waiver_of_which_everybody_has_heard() {
+    let mut w = told_and_open();
+    waive(&mut w, "shop/legacy", json!({}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Waived"
+    );
+    let told = w.told("soc", "shop/a");
+    w.restart();
+    w.run_for(Span::minutes(2));
+    // Mended under the waiver: whoever heard the end once hears no second one.
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Resolved);
+    assert_eq!(w.told("soc", "shop/a"), told);
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use patrol_api::ticket::TicketStatus;
 use patrol_api::words::{AlertReason, Phase, ToldState};
 
 use super::super::{Keys, Patrol};
@@ -89,7 +90,7 @@ impl Patrol {
         let open: Vec<ObjectKey> = self
             .tickets
             .iter()
-            .filter(|(_, _, status)| status.phase != Phase::Resolved)
+            .filter(|(_, _, status)| may_fire(status))
             .map(|(key, _, _)| key.clone())
             .collect();
         for key in &open {
@@ -102,11 +103,7 @@ impl Patrol {
         let Some((ticket, status)) = self.tickets.view(key) else {
             return;
         };
-        let Some(due) = status
-            .episode
-            .opened_at
-            .filter(|_| status.phase != Phase::Resolved)
-        else {
+        let Some(due) = status.episode.opened_at.filter(|_| may_fire(status)) else {
             return;
         };
         let (episode, seq) = (status.episode.n, status.alert_seq);
@@ -170,4 +167,9 @@ impl Patrol {
         // It was perhaps told, but certainly not accepted now.
         status.last_alerted_at = last;
     }
+}
+
+/// Whether a ticket is told as firing now: the edge of a waiver closes and is no alarm.
+const fn may_fire(status: &TicketStatus) -> bool {
+    !matches!(status.phase, Phase::Resolved | Phase::Waived)
 }
