@@ -61,6 +61,26 @@ pub struct Notice {
     pub tickets: Vec<NoticeTicket>,
 }
 
+impl Notice {
+    /// A message that tells of no ticket.
+    #[must_use]
+    pub fn of_no_ticket(kind: NoticeKind, receiver: &str, cluster: Cluster, at: Time) -> Self {
+        Self {
+            kind,
+            at,
+            cluster,
+            receiver: receiver.to_owned(),
+            policy: String::new(),
+            reason: AlertReason::Mixed,
+            group: Group::default(),
+            standing: 0,
+            numbered: 0,
+            counts: Counts::default(),
+            tickets: vec![],
+        }
+    }
+}
+
 /// The cluster a message comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {

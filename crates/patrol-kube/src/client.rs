@@ -231,11 +231,12 @@ impl Http {
                 kube::Error::Auth(_) => CallError::Credentials,
                 _ => CallError::Connection,
             })?;
-        self.skew.learn(reply.headers(), boot_clock::wall());
+        let date = date(reply.headers());
+        self.skew.learn(date, boot_clock::wall());
         Ok(Opened {
             status: reply.status(),
             retry_after: retry_after(reply.headers()),
-            date: date(reply.headers()),
+            date,
             body: reply.into_body(),
         })
     }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::DateTime;
-use http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
 use patrol_api::time::Time;
 
 /// Nothing was learned yet.
@@ -29,12 +28,8 @@ impl Skew {
         Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNKNOWN)
     }
 
-    /// Takes in the head of a reply. A reply without a time, or with none that can be read, changes nothing.
-    pub(crate) fn learn(&self, headers: &HeaderMap, now: Time) {
-        let server = headers
-            .get(header::DATE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+    /// Takes in what a reply says of the time; one that says nothing changes nothing.
+    pub(crate) fn learn(&self, server: Option<DateTime<Utc>>, now: Time) {
         if let Some(server) = server {
             let ahead = now.unix().saturating_sub(server.timestamp());
             self.0.store(ahead, Ordering::Relaxed);
@@ -46,26 +41,21 @@ impl Skew {
 mod tests {
     use super::*;
 
-    fn headers(date: &str) -> HeaderMap {
-        HeaderMap::from_iter([(header::DATE, date.parse().unwrap())])
-    }
-
     #[test]
-    fn the_servers_date_is_compared_and_garbage_changes_nothing() {
+    fn the_servers_time_is_compared_and_its_silence_changes_nothing() {
         let skew = Skew::default();
-        assert_eq!(skew.seconds(), None);
         let now = Time::from_unix(1_700_000_000);
-        skew.learn(&HeaderMap::new(), now);
-        skew.learn(&headers("yesterday"), now);
+        skew.learn(None, now);
         assert_eq!(skew.seconds(), None);
-        // 1_700_000_000 is this instant.
-        skew.learn(&headers("Tue, 14 Nov 2023 22:13:20 GMT"), now);
-        assert_eq!(skew.seconds(), Some(0));
-        skew.learn(&headers("Tue, 14 Nov 2023 22:11:10 GMT"), now);
-        assert_eq!(skew.seconds(), Some(130));
-        skew.learn(&headers("Tue, 14 Nov 2023 22:15:20 GMT"), now);
-        assert_eq!(skew.seconds(), Some(-120));
-        skew.learn(&headers(""), now);
+        for (server, ahead) in [
+            (1_700_000_000, 0),
+            (1_699_999_870, 130),
+            (1_700_000_120, -120),
+        ] {
+            skew.learn(DateTime::from_timestamp(server, 0), now);
+            assert_eq!(skew.seconds(), Some(ahead));
+        }
+        skew.learn(None, now);
         assert_eq!(skew.seconds(), Some(-120));
     }
 }

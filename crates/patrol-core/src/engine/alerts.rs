@@ -23,7 +23,9 @@ use patrol_api::words::{AlertReason, Severity, ToldState};
 use super::auditor::Plans;
 use super::{Keys, Patrol};
 use crate::clock::{Mono, Now};
+use crate::effect::Effect;
 use crate::facts::ObjectKey;
+use crate::notice::Notice;
 use crate::sym::Sym;
 use crate::ticket::alive;
 use crate::ticket::ledger::{self, Pace, Telling};
@@ -85,6 +87,21 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    /// One that tells of no ticket.
+    fn of_no_ticket(group: GroupId, standing: Option<u32>, now: Now) -> Self {
+        Self {
+            group,
+            receiver_uid: String::new(),
+            since: now.mono,
+            tellings: BTreeMap::new(),
+            keys: Keys::new(),
+            said: BTreeMap::new(),
+            standing,
+            lost: false,
+            forget_at: now.mono,
+        }
+    }
+
     /// Whether it tells of nothing but that this process lives.
     fn is_sign_of_life(&self) -> bool {
         self.tellings.is_empty() && self.group.1.is_empty()
@@ -220,6 +237,22 @@ impl Patrol {
         let telling = owed(ticket, status, &route, heard, now.wall)?;
         let id = telling.event_id(ticket.metadata.uid.as_deref().unwrap_or(""), &route.uid);
         Some((telling, id))
+    }
+
+    /// Hands a notice to the edge and remembers what it tells until the answer comes.
+    fn launch(&mut self, name: &str, notice: Notice, mut flight: Flight) {
+        let id = self.begin_delivery();
+        let Some(state) = self.receivers.get_mut(name) else {
+            return;
+        };
+        let target = Box::new(state.target.clone());
+        flight.receiver_uid.clone_from(&target.uid);
+        state.begin(id, flight);
+        self.outbox.push(Effect::Send {
+            id,
+            target,
+            notice: Box::new(notice),
+        });
     }
 
     /// Works out when a ticket next owes something, and to whom.

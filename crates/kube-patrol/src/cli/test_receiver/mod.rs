@@ -8,10 +8,9 @@ mod words;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use patrol_api::words::AlertReason;
 use patrol_core::effect::Target;
 use patrol_core::event::DeliveryClass;
-use patrol_core::notice::{Counts, Group, Notice, NoticeKind};
+use patrol_core::notice::{Notice, NoticeKind};
 use patrol_kube::boot_clock;
 
 use super::{Exit, Failure, find, ui};
@@ -74,22 +73,10 @@ async fn send(args: Args) -> Result<Exit, Failure> {
         boot_clock::now,
         super::operator::timings()?,
     );
+    let policy = target.name.strip_prefix("policy/").unwrap_or_default();
     let notice = Notice {
-        kind: NoticeKind::Test,
-        at: boot_clock::wall(),
-        cluster,
-        receiver: target.name.clone(),
-        policy: target
-            .name
-            .strip_prefix("policy/")
-            .unwrap_or_default()
-            .to_owned(),
-        reason: AlertReason::Mixed,
-        group: Group::default(),
-        standing: 0,
-        numbered: 0,
-        counts: Counts::default(),
-        tickets: vec![],
+        policy: policy.to_owned(),
+        ..Notice::of_no_ticket(NoticeKind::Test, &target.name, cluster, boot_clock::wall())
     };
     let tried = probe(&post, &target, &notice).await;
     let Some(last) = tried.last() else {

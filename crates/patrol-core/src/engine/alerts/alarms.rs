@@ -11,9 +11,8 @@ use patrol_api::words::{AlertReason, Severity, ToldState};
 use super::super::Patrol;
 use super::{Agenda, Flight, GroupId};
 use crate::clock::Now;
-use crate::effect::Effect;
 use crate::facts::ObjectKey;
-use crate::notice::{Alarm, Counts, Group, Notice, NoticeKind};
+use crate::notice::{Alarm, Group, Notice, NoticeKind};
 use crate::ticket::{alive, ledger};
 
 /// A group that is over is shown for so long.
@@ -219,45 +218,16 @@ impl Patrol {
     }
 
     fn send_vanished(&mut self, name: &str, group: GroupId, now: Now) {
-        let Some(target) = self.receivers.get(name).map(|s| s.target.clone()) else {
-            return;
-        };
         let notice = Notice {
-            kind: NoticeKind::Alert,
-            at: now.wall,
-            cluster: self.cluster(),
-            receiver: name.to_owned(),
             policy: group.1.clone(),
             reason: AlertReason::Resolved,
             group: Group {
                 key: labels_key(&group.2),
                 labels: group.2.clone(),
             },
-            standing: 0,
-            numbered: 0,
-            counts: Counts::default(),
-            tickets: vec![],
+            ..Notice::of_no_ticket(NoticeKind::Alert, name, self.cluster(), now.wall)
         };
-        let id = self.begin_delivery();
-        let flight = Flight {
-            group,
-            receiver_uid: target.uid.clone(),
-            since: now.mono,
-            tellings: BTreeMap::new(),
-            keys: super::super::Keys::default(),
-            said: BTreeMap::new(),
-            standing: Some(0),
-            lost: false,
-            forget_at: now.mono,
-        };
-        if let Some(state) = self.receivers.get_mut(name) {
-            state.begin(id, flight);
-        }
-        self.outbox.push(Effect::Send {
-            id,
-            target: Box::new(target),
-            notice: Box::new(notice),
-        });
+        self.launch(name, notice, Flight::of_no_ticket(group, Some(0), now));
     }
 
     /// Whether a receiver takes silence for an end.

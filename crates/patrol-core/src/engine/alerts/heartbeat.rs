@@ -1,17 +1,13 @@
 //! Signs of life: sent in regular intervals, and only while everything works. Silence at the other end means that
 //! somebody must look.
 
-use std::collections::BTreeMap;
-
 use patrol_api::time::{Span, Time};
-use patrol_api::words::AlertReason;
 
-use super::super::{Keys, Patrol};
+use super::super::Patrol;
 use super::Flight;
 use crate::clock::Now;
-use crate::effect::Effect;
 use crate::kind::Kind;
-use crate::notice::{Counts, Group, Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind};
 
 impl Patrol {
     /// Sends the signs of life that are due.
@@ -47,40 +43,9 @@ impl Patrol {
             return; // looked at again with the next tick
         }
         state.beaten = Some(now.mono);
-        let target = Box::new(state.target.clone());
-        let notice = Notice {
-            kind: NoticeKind::Heartbeat,
-            at: now.wall,
-            cluster,
-            receiver: name.to_owned(),
-            policy: String::new(),
-            reason: AlertReason::Reminder,
-            group: Group::default(),
-            standing: 0,
-            numbered: 0,
-            counts: Counts::default(),
-            tickets: vec![],
-        };
-        let id = self.begin_delivery();
-        let flight = Flight {
-            group: (name.to_owned(), String::new(), vec![]),
-            receiver_uid: target.uid.clone(),
-            since: now.mono,
-            tellings: BTreeMap::new(),
-            keys: Keys::new(),
-            said: BTreeMap::new(),
-            standing: None,
-            lost: false,
-            forget_at: now.mono,
-        };
-        if let Some(state) = self.receivers.get_mut(name) {
-            state.begin(id, flight);
-        }
-        self.outbox.push(Effect::Send {
-            id,
-            target,
-            notice: Box::new(notice),
-        });
+        let notice = Notice::of_no_ticket(NoticeKind::Heartbeat, name, cluster, now.wall);
+        let group = (name.to_owned(), String::new(), vec![]);
+        self.launch(name, notice, Flight::of_no_ticket(group, None, now));
         self.wake_at(now.wall.plus(interval));
     }
 

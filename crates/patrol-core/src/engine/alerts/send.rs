@@ -11,7 +11,6 @@ use super::super::Patrol;
 use super::super::evaluate::earlier;
 use super::{Draft, Flight, GroupId, Item, Route, alarms, owed};
 use crate::clock::Now;
-use crate::effect::Effect;
 use crate::facts::ObjectKey;
 use crate::kind::Kind;
 use crate::notice::NoticeKind;
@@ -286,7 +285,7 @@ impl Patrol {
             false => (NoticeKind::Alert, state.batch.max(1)),
         };
         items.truncate(most);
-        let target = Box::new(state.target.clone());
+        let target = state.target.clone();
         let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
             return Turn::Taken;
         };
@@ -301,26 +300,14 @@ impl Patrol {
             let former = &ticket.alarm.former;
             self.agenda.say(&key, &target.uid, ticket.severity, former);
         }
-        let id = self.begin_delivery();
+        let standing = alarms::holds_alarms(endpoint).then_some(notice.standing);
         let flight = Flight {
             said,
-            standing: alarms::holds_alarms(endpoint).then_some(notice.standing),
-            group,
-            receiver_uid: target.uid.clone(),
-            since: now.mono,
             keys: items.into_iter().map(|item| item.key).collect(),
             tellings,
-            lost: false,
-            forget_at: now.mono,
+            ..Flight::of_no_ticket(group, standing, now)
         };
-        if let Some(state) = self.receivers.get_mut(name.as_str()) {
-            state.begin(id, flight);
-        }
-        self.outbox.push(Effect::Send {
-            id,
-            target,
-            notice: Box::new(notice),
-        });
+        self.launch(name, notice, flight);
         Turn::Taken
     }
 }
