@@ -18,6 +18,7 @@ mod catalogue;
 mod ceiling;
 mod leadership;
 mod own_work;
+mod pacing;
 mod patrols;
 mod people;
 mod policies;

@@ -1,0 +1,247 @@
+//! When receivers hear: escalation, windows, stand-ins, digests, signs of life, and the audit of it all.
+
+use patrol_api::time::Span;
+use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::inventory::Blindness;
+use patrol_core::kind::Kind;
+use patrol_core::notice::NoticeKind;
+use serde_json::{Value, json};
+
+use crate::world::{Mood, World};
+
+fn bad() -> Value {
+    json!({"bad": "yes"})
+}
+
+#[test]
+fn escalation_joins_its_receiver_and_quickens_the_others() {
+    let mut w = World::patrolled();
+    w.receiver("ciso", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}], "repeat": {"high": "8h"},
+            "escalation": [{"after": "24h", "severities": ["High"], "receiver": "ciso"}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(23));
+    assert_eq!(w.told("ciso", "shop/a"), Vec::<String>::new());
+    let before = w.told("soc", "shop/a").len();
+    w.run_for(Span::hours(2));
+    assert_eq!(w.told("ciso", "shop/a"), ["Firing 1.1.1 Escalated"]);
+    w.run_for(Span::hours(24));
+    let after = w.told("soc", "shop/a").len() - before;
+    assert!((5..=7).contains(&after), "every 4 to 4.4 hours: {after}");
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("ciso", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
+fn a_window_puts_off_and_loses_nothing() {
+    let mut w = World::patrolled();
+    // The world begins at an instant that lies outside: nothing until the window opens.
+    let opens = w.wall().plus(Span::hours(5)).chrono();
+    let clock = |h: i64| {
+        (opens + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(0), "to": clock(2)}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.pod("shop/c", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::hours(4));
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    assert_eq!(
+        w.told("soc", "shop/c").len(),
+        1,
+        "critical ones do not wait"
+    );
+    w.run_for(Span::minutes(90));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn what_a_receiver_missed_while_its_window_was_open_waits_for_the_next() {
+    let mut w = World::patrolled();
+    let begin = w.wall().chrono();
+    let clock = |h: i64| {
+        (begin + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(-1), "to": clock(2)}],
+        }}),
+    );
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(3));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(5));
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::hours(16));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn f22_what_came_and_went_outside_the_window_is_told_as_late() {
+    let mut w = World::patrolled();
+    let opens = w.wall().plus(Span::hours(5)).chrono();
+    let clock = |h: i64| {
+        (opens + chrono::TimeDelta::hours(h))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(0), "to": clock(2), "bypass": ["Critical"]}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.pod("shop/short", bad());
+    w.run_for(Span::minutes(5));
+    w.pod("shop/short", json!({}));
+    w.run_for(Span::hours(1));
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::hours(5));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Late"]);
+    assert_eq!(w.told("soc", "shop/short"), Vec::<String>::new());
+}
+
+#[test]
+fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
+    let mut w = World::new();
+    w.receiver("backup", json!({}));
+    w.receiver(
+        "soc",
+        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
+    );
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told("backup", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(1));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("backup", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
+fn f32_a_new_receiver_hears_of_everything_that_is_open_in_one_digest() {
+    let mut w = World::new();
+    w.policy(
+        "p",
+        json!({
+            "alerts": {"receivers": [{"name": "old"}, {"name": "new"}]},
+            "tickets": {"maxPerCheck": 5000},
+        }),
+    );
+    w.receiver("old", json!({}));
+    for i in 0..3_000 {
+        w.pod(&format!("shop/a{i}"), bad());
+    }
+    w.run_for(Span::hours(1));
+    let before = w.sent.len();
+    w.receiver("new", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told_subjects("new").len(), 3_000);
+    let sent: Vec<_> = w
+        .sent
+        .iter()
+        .skip(before)
+        .filter(|(_, to, _)| to == "new")
+        .collect();
+    assert_eq!(sent.len(), 1, "one digest");
+    assert_eq!(sent[0].2.kind, NoticeKind::Digest);
+    assert_eq!(w.told("new", "shop/a0"), ["Firing 1.1.1 Baseline"]);
+}
+
+#[test]
+fn a_backlog_that_would_take_too_long_is_one_digest() {
+    let mut w = World::patrolled();
+    w.receiver("slow", json!({"rate": {"perMinute": 1}}));
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "slow"}], "groupBy": ["namespace"], "digestAfter": "5m",
+        }}),
+    );
+    for i in 0..50 {
+        w.namespace(&format!("n{i}"), json!({}));
+        w.pod(&format!("n{i}/a{i}"), bad());
+    }
+    w.run_for(Span::minutes(10));
+    let sent: Vec<_> = w.sent.iter().filter(|(_, to, _)| to == "slow").collect();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].2.kind, NoticeKind::Digest);
+    assert_eq!(w.told_subjects("slow").len(), 50);
+}
+
+#[test]
+fn signs_of_life_come_while_everything_works_and_stop_when_it_does_not() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"heartbeat": {"interval": "5m"}}));
+    w.policy(
+        "p",
+        json!({"schedule": {"every": "10m"}, "alerts": {"receivers": [{"name": "soc"}]}}),
+    );
+    w.run_for(Span::hours(1));
+    let beats = |w: &World| {
+        w.sent
+            .iter()
+            .filter(|(_, _, n)| n.kind == NoticeKind::Heartbeat)
+            .count()
+    };
+    let healthy = beats(&w);
+    assert!((11..=13).contains(&healthy), "{healthy}");
+    // A right is lost: no patrol is complete any more.
+    w.denied.insert(Kind::Pod);
+    w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
+    w.run_for(Span::hours(2));
+    let then = beats(&w);
+    w.run_for(Span::hours(1));
+    assert_eq!(beats(&w), then, "silence says that somebody must look");
+}
+
+#[test]
+fn the_auditor_finds_nothing_forgotten() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(3));
+    let snapshot = w.engine.snapshot();
+    assert_eq!(snapshot.alerts_overdue, 0);
+    assert!(
+        snapshot.counters.audits.0 >= 30,
+        "{:?}",
+        snapshot.counters.audits
+    );
+    assert_eq!(snapshot.counters.audits.1, 0);
+}
