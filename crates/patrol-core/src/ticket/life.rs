@@ -220,9 +220,11 @@ fn advance_resolved(
         return change;
     };
     let ended = status.episode.resolved_at.unwrap_or(now);
-    let start = match status.episode.sla_start {
-        Some(start) if now.since(ended) <= SAME_GAP => start,
-        _ => now,
+    // Of a gap that was away for a moment only, the clock ran on: a due time that has passed,
+    // and was told, stays passed.
+    let (start, breached) = match status.episode.sla_start {
+        Some(start) if now.since(ended) <= SAME_GAP => (start, status.episode.breached_at),
+        _ => (now, None),
     };
     let before = status.phase;
     status.phase = Phase::Open;
@@ -232,6 +234,7 @@ fn advance_resolved(
         n: status.episode.n.saturating_add(1),
         opened_at: Some(now),
         sla_start: Some(start),
+        breached_at: breached,
         ..patrol_api::ticket::Episode::default()
     };
     status.recurrences = status.recurrences.saturating_add(1);

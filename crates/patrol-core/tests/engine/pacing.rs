@@ -185,6 +185,71 @@ fn f32_a_new_receiver_hears_of_everything_that_is_open_in_one_digest() {
 }
 
 #[test]
+fn f23_a_gap_that_comes_and_goes_for_a_day_is_told_at_the_pace_of_reminders() {
+    let mut w = World::patrolled();
+    let every = json!({"every": "10m"});
+    let alerts = json!({"receivers": [{"name": "soc"}], "repeat": {"high": "8h"}});
+    let sla = json!({"sla": {"high": "12h"}});
+    w.policy(
+        "p",
+        json!({"schedule": every, "alerts": alerts, "tickets": sla}),
+    );
+    let begun = w.wall();
+    let mut before = None;
+    for _ in 0..72 {
+        w.pod("shop/a", bad());
+        w.run_for(Span::minutes(10));
+        if before.is_none() && w.status("shop/a").flapping {
+            before = Some(w.sent.len());
+        }
+        w.pod("shop/a", json!({}));
+        w.run_for(Span::minutes(10));
+    }
+    // It flaps from its third reopening on: up to then each opening and each end was told,
+    // after it no more than each reminder and one word between two of them.
+    let before = before.expect("it flaps");
+    assert!(before <= 7, "{before}");
+    let after = w.sent.len() - before;
+    assert!(
+        (3..=6).contains(&after),
+        "{after} in 24 hours: {:?}",
+        w.told("soc", "shop/a")
+    );
+    // Its clock ran on all the time, and its due time was told.
+    let status = w.status("shop/a");
+    assert_eq!(status.episode.sla_start, Some(begun));
+    assert!(
+        w.told("soc", "shop/a")
+            .iter()
+            .any(|t| t.ends_with("SLABreached"))
+    );
+}
+
+#[test]
+fn f31_sixty_three_dead_receivers_make_the_live_one_wait_for_nothing() {
+    let mut w = World::new();
+    let names: Vec<String> = (0..64).map(|n| format!("r{n}")).collect();
+    let routes: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    for name in &names {
+        w.receiver(name, json!({}));
+        w.mood(name, Mood::Unanswered);
+    }
+    w.mood("r17", Mood::Accept);
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": routes, "groupWait": "30s"}}),
+    );
+    for n in 0..4 {
+        let name = format!("shop/a{n}");
+        let opened = w.wall();
+        w.pod(&name, json!({"bad": "yes", "severity": "Critical"}));
+        w.run_for(Span::seconds(33));
+        assert_eq!(w.told("r17", &name).len(), 1, "{name}, bad since {opened}");
+        w.run_for(Span::minutes(7));
+    }
+}
+
+#[test]
 fn a_backlog_that_would_take_too_long_is_one_digest() {
     let mut w = World::patrolled();
     w.receiver("slow", json!({"rate": {"perMinute": 1}}));
@@ -236,7 +301,7 @@ fn the_auditor_finds_nothing_forgotten() {
     let mut w = World::patrolled();
     w.pod("shop/a", bad());
     w.run_for(Span::hours(3));
-    let snapshot = w.engine.snapshot();
+    let snapshot = w.snapshot();
     assert_eq!(snapshot.alerts_overdue, 0);
     assert!(
         snapshot.counters.audits.0 >= 30,
