@@ -33,6 +33,8 @@ pub(super) const LONGEST_WAIT: Span = Span::minutes(10);
 const BATCH: usize = 1000;
 /// Tickets in one digest at most: some ten megabytes while it is put together.
 const DIGEST: usize = 10_000;
+/// Whoever refused messages for their number gets half as many for so long after its pause.
+const SLOW: Span = Span::minutes(10);
 /// A message in tokens: milliseconds of a minute, so that a millisecond gains `perMinute`.
 const MESSAGE: i64 = 60_000;
 
@@ -49,6 +51,8 @@ pub(super) struct ReceiverState {
     pub not_before: Option<Mono>,
     /// The same, by the clock of people.
     pub not_before_wall: Option<Time>,
+    /// Until when it gets half as many messages, because it refused some for their number.
+    slow_until: Option<Mono>,
     /// When the circuit opened.
     pub opened: Option<Time>,
     /// The last outcome, when it was no success.
@@ -104,6 +108,7 @@ impl ReceiverState {
             refusals: 0,
             not_before: None,
             not_before_wall: None,
+            slow_until: None,
             opened: None,
             trouble: None,
             last_success: None,
@@ -205,7 +210,7 @@ impl ReceiverState {
         }
         self.refill(now.mono);
         if self.tokens < MESSAGE {
-            let wait = self.tokens.abs_diff(MESSAGE) / self.manner.per_minute();
+            let wait = self.tokens.abs_diff(MESSAGE) / self.manner_at(now.mono).per_minute();
             return Err(Some(Span::millis(wait + 1)));
         }
         Ok(())
@@ -227,12 +232,21 @@ impl ReceiverState {
     fn refill(&mut self, now: Mono) {
         let elapsed = now.since(self.refilled);
         self.refilled = now;
-        let gained = elapsed.saturating_mul(self.manner.per_minute());
+        let manner = self.manner_at(now);
+        let gained = elapsed.saturating_mul(manner.per_minute());
         let gained = i64::try_from(gained).unwrap_or(i64::MAX);
         self.tokens = self
             .tokens
             .saturating_add(gained)
-            .min(i64::from(self.manner.burst) * MESSAGE);
+            .min(i64::from(manner.burst) * MESSAGE);
+    }
+
+    /// What it takes now.
+    fn manner_at(&self, now: Mono) -> Manner {
+        match self.slow_until {
+            Some(until) if now < until => self.manner.halved(),
+            _ => self.manner,
+        }
     }
 
     pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
@@ -263,8 +277,10 @@ impl ReceiverState {
                 self.last_success = self.last_success.max(Some(at));
             }
             DeliveryClass::Throttled(wait) => {
-                let wait = wait.unwrap_or(Span::seconds(60));
+                let again = self.slow_until.is_some_and(|until| now < until);
+                let wait = wait.unwrap_or(self.manner.pause(again));
                 let wait = wait.max(Span::seconds(1)).min(Span::hours(1));
+                self.slow_until = Some(now.plus(wait).plus(SLOW));
                 self.trouble = Some(class);
                 self.throttled = self.throttled.saturating_add(wait.as_secs());
                 self.not_before = Some(now.plus(wait));
@@ -314,6 +330,7 @@ impl ReceiverState {
         self.refusals = 0;
         self.not_before = None;
         self.not_before_wall = None;
+        self.slow_until = None;
         self.opened = None;
         self.parked.clear();
         self.batch = BATCH;

@@ -278,6 +278,65 @@ fn not_leading_is_no_fault_of_the_receiver() {
 }
 
 #[test]
+fn a_robot_that_refuses_twice_for_the_number_is_left_alone_for_longer() {
+    let mut w = World::patrolled();
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}, {"name": "robot"}]}}),
+    );
+    w.receiver(
+        "robot",
+        json!({"webhook": null, "dingtalk": {"urlFrom": {"secretKeyRef": {"name": "robot", "key": "url"}}}}),
+    );
+    let too_fast = Mood::Answer(DeliveryClass::Throttled(None));
+    for receiver in ["soc", "robot"] {
+        w.mood(receiver, too_fast.clone());
+    }
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(20));
+    let tries = |w: &World, receiver: &str| {
+        let sent = w.sent.iter().filter(|(_, to, _)| to == receiver);
+        sent.count()
+    };
+    // One, a second a minute later, a third eleven minutes after that.
+    assert_eq!(tries(&w, "robot"), 3);
+    assert!((18..=20).contains(&tries(&w, "soc")), "once a minute");
+    w.mood("robot", Mood::Accept);
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told("robot", "shop/a").len(), 1);
+}
+
+#[test]
+fn a_receiver_that_refused_for_the_number_gets_half_as_many_for_ten_minutes() {
+    let mut w = World::patrolled();
+    w.receiver("soc", json!({"rate": {"perMinute": 10}}));
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}], "groupBy": ["namespace"], "digestAfter": "24h",
+        }}),
+    );
+    let pause = DeliveryClass::Throttled(Some(Span::seconds(1)));
+    w.mood("soc", Mood::Answer(pause));
+    for i in 0..90 {
+        w.namespace(&format!("n{i}"), json!({}));
+        w.pod(&format!("n{i}/a"), bad());
+    }
+    w.run_for(Span::minutes(2));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(1));
+    let before = w.sent.len();
+    w.run_for(Span::minutes(8));
+    let slow = w.sent.len() - before;
+    assert!((38..=42).contains(&slow), "five a minute: {slow}");
+    w.run_for(Span::minutes(2));
+    let before = w.sent.len();
+    w.run_for(Span::minutes(2));
+    let normal = w.sent.len() - before;
+    assert!((18..=22).contains(&normal), "ten a minute: {normal}");
+}
+
+#[test]
 fn one_poison_ticket_is_parked_and_the_others_flow() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Refuse("a7"));

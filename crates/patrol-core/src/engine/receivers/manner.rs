@@ -1,6 +1,7 @@
 //! How much a receiver of a kind takes: below what its provider allows, so that nothing is refused in normal operation.
 
 use patrol_api::receiver::{EndpointKind, Rate};
+use patrol_api::time::Span;
 
 /// Messages a minute, at once, and under way together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +11,12 @@ pub(super) struct Manner {
     pub burst: u32,
     /// Deliveries whose answers are awaited together while the receiver is well.
     pub in_flight: usize,
+    /// Pause after a second refusal for their number that does not say how long.
+    second_pause: Span,
 }
+
+/// Pause after a refusal for their number that does not say how long.
+const PAUSE: Span = Span::seconds(60);
 
 impl Manner {
     /// The manner of a kind, with the rate of the object where it names one.
@@ -26,10 +32,30 @@ impl Manner {
             EndpointKind::Feishu => (80, 4, 1),
             EndpointKind::Pagerduty => (90, 5, 1),
         };
+        let second_pause = match kind {
+            // It then refuses everything for some ten minutes, and counts tries as more of the same.
+            EndpointKind::Dingtalk => Span::minutes(11),
+            _ => PAUSE,
+        };
         Self {
             per_minute: rate.map_or(per_minute, |rate| rate.per_minute),
             burst,
             in_flight,
+            second_pause,
+        }
+    }
+
+    /// How long to pause when it does not say: `again` when it refused not long ago, too.
+    pub const fn pause(self, again: bool) -> Span {
+        if again { self.second_pause } else { PAUSE }
+    }
+
+    /// Half of what it takes, at least one message.
+    pub fn halved(self) -> Self {
+        Self {
+            per_minute: (self.per_minute / 2).max(1),
+            burst: (self.burst / 2).max(1),
+            ..self
         }
     }
 
