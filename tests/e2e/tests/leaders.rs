@@ -14,6 +14,7 @@ use patrol_e2e::connections;
 use patrol_e2e::control_plane::{ADMIN, ControlPlane};
 use patrol_e2e::installed::{self, SOON, Stage};
 use patrol_e2e::operator::{Builder, Process};
+use patrol_e2e::receiver::{Event, Reply};
 use patrol_e2e::{Error, Result, wait_until};
 
 /// A hand-over in good order needs no lease to run out: well below this.
@@ -199,5 +200,60 @@ fn a_leader_that_is_told_to_end_hands_over_before_its_lease_runs_out() -> Result
     assert!(took < Duration::from_secs(10), "handed over after {took:?}");
     works(&stage, "second")?;
     consistent(&stage)?;
+    two.check_alive()
+}
+
+#[test]
+fn a_leader_replaced_in_mid_send_is_repeated_under_the_same_ids_and_records_nothing() -> Result<()>
+{
+    let flag = "--disable-admission-plugins=ServiceAccount";
+    let builder = ControlPlane::builder().api_server_flag(flag).audit();
+    let Some(stage) = Stage::unguarded("replaced_in_mid_send", builder)? else {
+        return Ok(());
+    };
+    let (plane, receiver) = (&stage.plane, &stage.receiver);
+    plane.apply(&installed::policy("production").to_string())?;
+    let mut one = replica(plane, "one")?.spawn()?;
+    wait_for_holder(plane, "one")?;
+    let mut two = replica(plane, "two")?.spawn()?;
+    works(&stage, "first")?;
+
+    // The leader stops while the receiver still thinks; the answer lies in its socket when
+    // it wakes, long after somebody else has told the same.
+    receiver.script_next([Reply::ok().after(Duration::from_secs(2))]);
+    let before = receiver.requests().len();
+    installed::create_pod(plane, &installed::pod("shop", "second", false))?;
+    receiver.wait_for(SOON, "the message in mid-send", |all| {
+        (all.len() > before).then_some(())
+    })?;
+    one.pause()?;
+    wait_for_holder(plane, "two")?;
+    let told = receiver.wait_for(SOON, "both to have told it", |all| {
+        let of = |e: &Event| e.subject.name == "second" && e.accepted;
+        let notices = all.iter().filter_map(|r| r.notice().ok());
+        let found: Vec<_> = notices.flat_map(|n| n.data.tickets).filter(of).collect();
+        (found.len() > 1).then_some(found)
+    })?;
+    let ids: BTreeSet<_> = told.iter().map(|e| &e.event_id).collect();
+    assert_eq!(ids.len(), 1, "{told:?}");
+
+    let written = writes(plane, "one")?.len();
+    one.resume()?;
+    works(&stage, "third")?;
+    installed::patrols(plane, "production", 1)?;
+    assert_eq!(
+        writes(plane, "one")?.split_off(written),
+        Vec::<String>::new(),
+        "it recorded after it was replaced"
+    );
+    consistent(&stage)?;
+    // Told twice, recorded once: the next thing said of it is its end, once.
+    installed::replace_pod(plane, "shop", "second", true)?;
+    installed::ticket_line(plane, "sidecar-missing Pod/second Resolved")?;
+    let end = |e: &Event| e.subject.name == "second" && e.state == "Closed";
+    receiver.wait_for_event(SOON, "the end", end)?;
+    installed::patrols(plane, "production", 1)?;
+    assert_eq!(receiver.events()?.iter().filter(|e| end(e)).count(), 1);
+    one.check_alive()?;
     two.check_alive()
 }

@@ -7,6 +7,7 @@ mod deploy;
 mod hardening;
 mod hostile;
 mod leaders;
+mod newcomer;
 mod nodes;
 mod objects;
 mod operator;

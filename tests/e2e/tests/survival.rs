@@ -1,5 +1,6 @@
 //! Killed at any instant, the operator loses nothing and tells nothing under two ids:
-//! tickets, ledger and receiver are compared after many SIGKILLs.
+//! tickets, ledger and two receivers, one of which fails half of the time, are compared
+//! after many SIGKILLs.
 
 #![allow(
     clippy::indexing_slicing,
@@ -11,22 +12,60 @@ use std::time::{Duration, Instant};
 
 use patrol_e2e::installed::{self, Stage};
 use patrol_e2e::random::{Random, from_environment};
-use patrol_e2e::receiver::Event;
+use patrol_e2e::receiver::{Event, Receiver, Reply};
 use patrol_e2e::{Error, Result, wait_until};
 use serde_json::{Value, json};
 
 /// How often the operator is killed, in two halves side by side: most of the time is
 /// waiting. `KUBE_PATROL_KILLS=40` takes a minute.
-const KILLS: u64 = 200;
+const KILLS: u64 = 500;
 /// Pods that open, mend and reopen gaps meanwhile.
 const PODS: usize = 40;
 /// The longest life between two kills, in milliseconds. The first words of a life come after about a
 /// tenth of a second, the first writes after some tenths more.
-const LONGEST_LIFE_MS: u64 = 2500;
+const LONGEST_LIFE_MS: u64 = 1800;
 /// How long after a request an aimed kill comes at most, in milliseconds.
 const AIM_MS: u64 = 40;
-/// After the last kill everything owed has to arrive.
-const SETTLE: Duration = Duration::from_secs(120);
+/// After the last kill everything owed has to arrive, also where half of it has to be
+/// sent again.
+const SETTLE: Duration = Duration::from_secs(240);
+
+/// A stage whose policy tells two receivers.
+struct Scene {
+    stage: Stage,
+    /// Fails about half of the requests, in every way but silence.
+    flaky: Receiver,
+}
+
+impl Scene {
+    fn set(random: &mut Random) -> Result<Option<Self>> {
+        let Some(stage) = Stage::bare("killed_at_any_instant")? else {
+            return Ok(None);
+        };
+        let flaky = Receiver::start()?;
+        flaky.verify_with(&[installed::SIGNING])?;
+        let mut chance = Random::new(random.below(u64::MAX));
+        flaky.script_with(move |_| match chance.below(10) {
+            0 => Some(Reply::status(500)),
+            1 => Some(Reply::status(503)),
+            2 => Some(Reply::reset()),
+            3 => Some(Reply::close()),
+            4 => Some(Reply::ok().body("accepted, or so it seemed").cut_off()),
+            _ => None,
+        });
+        let mut second = installed::receiver(&flaky.url("/hook"));
+        second["metadata"]["name"] = json!("flaky");
+        stage.plane.apply(&second.to_string())?;
+        let mut policy = installed::policy("production");
+        policy["spec"]["alerts"]["receivers"] = json!([{"name": "soc"}, {"name": "flaky"}]);
+        stage.plane.apply(&policy.to_string())?;
+        Ok(Some(Self { stage, flaky }))
+    }
+
+    fn receivers(&self) -> [(&'static str, &Receiver); 2] {
+        [("soc", &self.stage.receiver), ("flaky", &self.flaky)]
+    }
+}
 
 fn name(index: usize) -> String {
     format!("web-{index}")
@@ -52,15 +91,14 @@ fn nothing_is_lost_or_told_under_two_ids_when_killed_at_other_instants() -> Resu
 
 /// One half of the kills, on a stage and with a seed of its own.
 fn killed_at_any_instant(half: u64) -> Result<()> {
-    let Some(stage) = Stage::bare("killed_at_any_instant")? else {
-        return Ok(());
-    };
-    let (plane, receiver) = (&stage.plane, &stage.receiver);
     let kills = from_environment("KUBE_PATROL_KILLS", KILLS)?.div_ceil(2);
     let seed = from_environment("KUBE_PATROL_SEED", 1)?;
     eprintln!("{kills} kills, half {half} of KUBE_PATROL_SEED={seed}");
     let mut random = Random::new(2 * seed + half);
-    plane.apply(&installed::policy("production").to_string())?;
+    let Some(scene) = Scene::set(&mut random)? else {
+        return Ok(());
+    };
+    let plane = &scene.stage.plane;
     let builder = installed::operator(plane, "one")?.args([
         "--lease-duration",
         "3s",
@@ -97,13 +135,14 @@ fn killed_at_any_instant(half: u64) -> Result<()> {
         }
         // The instant is random by design; nothing is expected to have happened by then.
         let mut life = Duration::from_millis(random.below(LONGEST_LIFE_MS));
+        // Half of them aim at what lies between a telling and its record, at either receiver.
+        let (_, receiver) = scene.receivers()[usize::from(kill % 4 == 3)];
         let before = receiver.requests().len();
         if kill % 2 == 1
             && receiver
                 .wait_for(life, "a request", |all| (all.len() > before).then_some(()))
                 .is_ok()
         {
-            // Half of them aim at what lies between a telling and its record.
             life = Duration::from_millis(random.below(AIM_MS));
             aimed += 1;
         }
@@ -111,11 +150,14 @@ fn killed_at_any_instant(half: u64) -> Result<()> {
         assert!(end.is_err(), "it ended by itself: {}", operator.stderr()?);
         operator.kill()?;
     }
-    let repeated = repeated(&stage)?;
     eprintln!(
-        "{kills} kills in {:?}, {aimed} right after a request; {repeated} events told again",
+        "{kills} kills in {:?}, {aimed} right after a request",
         started.elapsed()
     );
+    for (name, receiver) in scene.receivers() {
+        let repeated = repeated(receiver)?;
+        eprintln!("{name}: {repeated} events told again");
+    }
 
     // Whatever is left of the script, then every gap is mended, seen by one that lives.
     let mut operator = builder.spawn()?;
@@ -125,40 +167,44 @@ fn killed_at_any_instant(half: u64) -> Result<()> {
             Some(with) => installed::replace_pod(plane, "shop", &name(index), with)?,
         }
     }
-    wait_for_owed_closings(&stage)?;
+    wait_for_owed_closings(&scene)?;
     // A gap that came and went within one life of the operator need not be seen: open
     // each once more so that every pod has had its ticket.
     for index in 0..PODS {
         installed::replace_pod(plane, "shop", &name(index), false)?;
     }
-    wait_phases(&stage, "Open")?;
+    wait_phases(&scene, "Open")?;
     for index in 0..PODS {
         installed::replace_pod(plane, "shop", &name(index), true)?;
     }
-    let tickets = wait_phases(&stage, "Resolved")?;
+    let tickets = wait_phases(&scene, "Resolved")?;
     operator.check_alive()?;
 
-    judge(&stage, &tickets)?;
-    let requests = receiver.requests().len();
-    eprintln!("{requests} requests, {:?} in all", started.elapsed());
+    for (name, receiver) in scene.receivers() {
+        let events = receiver.events()?;
+        judge(name, &events, &tickets);
+        let requests = receiver.requests().len();
+        eprintln!("{name}: {requests} requests, {} events", events.len());
+    }
+    eprintln!("{:?} in all", started.elapsed());
     Ok(())
 }
 
 /// How many events came in more than one request: each was killed before its record.
-fn repeated(stage: &Stage) -> Result<usize> {
+fn repeated(receiver: &Receiver) -> Result<usize> {
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    for event in stage.receiver.events()? {
+    for event in receiver.events()? {
         *times.entry(event.event_id).or_default() += 1;
     }
     Ok(times.values().filter(|times| **times > 1).count())
 }
 
 /// Waits until there is exactly one ticket for each pod, in this phase, with nothing
-/// more to tell.
-fn wait_phases(stage: &Stage, phase: &str) -> Result<BTreeMap<String, Value>> {
+/// more to tell to either receiver.
+fn wait_phases(scene: &Scene, phase: &str) -> Result<BTreeMap<String, Value>> {
     wait_until(SETTLE, &format!("every ticket {phase} and told"), || {
         let mut found = BTreeMap::new();
-        for ticket in installed::tickets_of(&stage.plane, "sidecar-missing")? {
+        for ticket in installed::tickets_of(&scene.stage.plane, "sidecar-missing")? {
             let pod = ticket["spec"]["finding"]["subject"]["name"].clone();
             let pod = pod.as_str().unwrap_or("").to_owned();
             if let Some(other) = found.insert(pod, ticket) {
@@ -171,7 +217,7 @@ fn wait_phases(stage: &Stage, phase: &str) -> Result<BTreeMap<String, Value>> {
             .collect();
         let late: Vec<_> = found
             .values()
-            .filter(|t| t["status"]["phase"] != phase || !is_told(stage, t, phase))
+            .filter(|t| t["status"]["phase"] != phase || !is_told(scene, t, phase))
             .map(|t| format!("{} {}", installed::line(t), t["status"]))
             .take(2)
             .collect();
@@ -186,44 +232,59 @@ fn wait_phases(stage: &Stage, phase: &str) -> Result<BTreeMap<String, Value>> {
 
 /// Waits until whoever was told of a gap that is gone by now has been told so, also where
 /// a kill came between the telling and the record of it.
-fn wait_for_owed_closings(stage: &Stage) -> Result<()> {
+fn wait_for_owed_closings(scene: &Scene) -> Result<()> {
     wait_until(SETTLE, "every end that is owed", || {
-        let events = stage.receiver.events()?;
-        let tickets = installed::tickets_of(&stage.plane, "sidecar-missing")?;
-        let owed: Vec<_> = tickets
-            .iter()
-            .filter(|t| t["status"]["phase"] != "Open")
-            .filter_map(|t| {
-                let last = events
-                    .iter()
-                    .filter(|e| e.accepted && t["metadata"]["uid"] == e.ticket.uid.as_str())
-                    .max_by_key(|e| (e.episode, e.state == "Closed"))?;
-                (last.state != "Closed").then(|| format!("{} {}", installed::line(t), t["status"]))
-            })
-            .collect();
-        match owed.as_slice() {
-            [] => Ok(()),
-            [first, ..] => Err(Error::failed(format!("{} owed: {first}", owed.len()))),
+        let tickets = installed::tickets_of(&scene.stage.plane, "sidecar-missing")?;
+        for (name, receiver) in scene.receivers() {
+            let events = receiver.events()?;
+            let owed: Vec<_> = tickets
+                .iter()
+                .filter(|t| t["status"]["phase"] != "Open")
+                .filter_map(|t| {
+                    let last = events
+                        .iter()
+                        .filter(|e| e.accepted && t["metadata"]["uid"] == e.ticket.uid.as_str())
+                        .max_by_key(|e| place(e))?;
+                    (last.state != "Closed")
+                        .then(|| format!("{} {}", installed::line(t), t["status"]))
+                })
+                .collect();
+            if let [first, ..] = owed.as_slice() {
+                let count = owed.len();
+                return Err(Error::failed(format!("{count} owed to {name}: {first}")));
+            }
         }
+        Ok(())
     })
 }
 
-/// Whether the present episode of the ticket has been told in the state of its phase.
-fn is_told(stage: &Stage, ticket: &Value, phase: &str) -> bool {
+/// Where in the life of its ticket an event belongs.
+fn place(event: &Event) -> (u64, bool) {
+    (event.episode, event.state == "Closed")
+}
+
+/// Whether both receivers were told of the present episode of the ticket in the state of
+/// its phase.
+fn is_told(scene: &Scene, ticket: &Value, phase: &str) -> bool {
     let state = if phase == "Open" { "Firing" } else { "Closed" };
     let (uid, episode) = (
         &ticket["metadata"]["uid"],
         &ticket["status"]["episode"]["n"],
     );
-    stage.receiver.events().is_ok_and(|events| {
-        events.iter().any(|e| {
-            e.accepted && *uid == *e.ticket.uid && *episode == json!(e.episode) && e.state == state
+    scene.receivers().iter().all(|(_, receiver)| {
+        receiver.events().is_ok_and(|events| {
+            events.iter().any(|e| {
+                e.accepted
+                    && *uid == *e.ticket.uid
+                    && *episode == json!(e.episode)
+                    && e.state == state
+            })
         })
     })
 }
 
-fn judge(stage: &Stage, tickets: &BTreeMap<String, Value>) -> Result<()> {
-    let events: Vec<Event> = stage.receiver.events()?;
+/// Holds what one receiver was told against the tickets.
+fn judge(receiver: &str, events: &[Event], tickets: &BTreeMap<String, Value>) {
     let mut ids: BTreeMap<Obligation, BTreeSet<String>> = BTreeMap::new();
     let mut obligations: BTreeMap<String, BTreeSet<Obligation>> = BTreeMap::new();
     for event in events.iter().filter(|e| e.check == "sidecar-missing") {
@@ -240,14 +301,14 @@ fn judge(stage: &Stage, tickets: &BTreeMap<String, Value>) -> Result<()> {
         assert_eq!(
             ids.len(),
             1,
-            "one obligation under two ids: {obligation:?}: {ids:?}"
+            "{receiver}: one obligation under two ids: {obligation:?}: {ids:?}"
         );
     }
     for (id, obligations) in &obligations {
         assert_eq!(
             obligations.len(),
             1,
-            "one id for two obligations: {id}: {obligations:?}"
+            "{receiver}: one id for two obligations: {id}: {obligations:?}"
         );
     }
     let uids: BTreeSet<&str> = tickets
@@ -257,8 +318,20 @@ fn judge(stage: &Stage, tickets: &BTreeMap<String, Value>) -> Result<()> {
     for event in events.iter().filter(|e| e.check == "sidecar-missing") {
         assert!(
             uids.contains(event.ticket.uid.as_str()),
-            "a ticket that is not there: {event:?}"
+            "{receiver}: a ticket that is not there: {event:?}"
         );
+    }
+    // Once the end of an episode was accepted nothing of it comes any more.
+    let mut ends: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
+    for event in events.iter().filter(|e| e.check == "sidecar-missing") {
+        let (now, end) = (place(event), ends.get(event.ticket.uid.as_str()));
+        assert!(
+            end.is_none_or(|end| now >= *end),
+            "{receiver}: after its Close: {event:?}"
+        );
+        if event.accepted && event.state == "Closed" {
+            ends.insert(&event.ticket.uid, now);
+        }
     }
     for ticket in tickets.values() {
         let uid = ticket["metadata"]["uid"].as_str().unwrap_or("");
@@ -268,19 +341,18 @@ fn judge(stage: &Stage, tickets: &BTreeMap<String, Value>) -> Result<()> {
             })
         };
         let episodes = ticket["status"]["episode"]["n"].as_u64().unwrap_or(0);
-        assert!(episodes >= 1, "{ticket}");
+        assert!(episodes >= 1, "{receiver}: {ticket}");
         for episode in 1..=episodes {
             // What was never told needs no end, and a reopening says more than the end
             // that it overtakes.
             assert!(
                 told("Firing", episode) || !told("Closed", episode),
-                "episode {episode} was closed and never opened: {ticket}"
+                "{receiver}: episode {episode} was closed and never opened: {ticket}"
             );
         }
         assert!(
             told("Firing", episodes) && told("Closed", episodes),
-            "{ticket}"
+            "{receiver}: {ticket}"
         );
     }
-    Ok(())
 }

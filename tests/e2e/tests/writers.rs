@@ -347,8 +347,12 @@ fn the_finding_is_guarded_also_where_its_definition_does_not_guard_it() -> Resul
         plane,
         path: "/apis/kubepatrol.io/v1alpha1/namespaces/shop/tickets/kept".to_owned(),
     };
-    let other = json!({"spec": {"finding": {"subjectRef": "Cluster/other"}}});
+    // The server may take a moment to see that its rule is gone, or that ours is there. An
+    // edit that got through then would change nothing the second time: each is another.
+    let mut edits = 0;
     wait_until(SOON, "the policy alone to refuse it", || {
+        edits += 1;
+        let other = json!({"spec": {"finding": {"subjectRef": format!("Cluster/other-{edits}")}}});
         desk.refuses(ADMIN, &other, "spec.finding says what kube-patrol found")
     })
 }
