@@ -2,6 +2,7 @@
 //! control plane. It runs all steps even when one fails, says loudly what it had to skip
 //! and why, and ends with the time of each step. It decides nothing about the product.
 
+mod beside;
 mod steps;
 mod tools;
 
@@ -28,8 +29,8 @@ type Skipped = Vec<String>;
 struct Step {
     name: &'static str,
     proves: &'static str,
-    /// Why it is not part of a whole run yet; it runs with `--only`.
-    on_request: Option<&'static str>,
+    /// It only computes: in a whole run it takes what the others leave of the processors.
+    computes: bool,
     run: fn() -> Result<Skipped, Failure>,
 }
 
@@ -55,14 +56,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     {
         return Err(format!("{unknown}: no such step: see `cargo xtask test --list`").into());
     }
-    let done: Vec<Done> = steps::ALL
-        .iter()
-        .filter(|step| args.only.is_empty() || args.only.iter().any(|name| name == step.name))
-        .map(|step| match step.on_request {
-            Some(why) if args.only.is_empty() => left_out(step, why),
-            _ => carry_out(step),
-        })
-        .collect();
+    let whole = args.only.is_empty();
+    let mut beside = None;
+    let mut done: Vec<Done> = vec![];
+    for step in steps::ALL {
+        if step.computes && whole {
+            // All of them, in the place of the first.
+            let computing = || steps::ALL.iter().filter(|step| step.computes).collect();
+            beside.get_or_insert_with(|| beside::start(computing()));
+        } else if whole || args.only.iter().any(|name| name == step.name) {
+            done.push(carry_out(step));
+        }
+    }
+    if let Some(beside) = beside {
+        done.extend(beside.end()?);
+    }
     println!("{}", summary(&done));
     let failed: Vec<&str> = done
         .iter()
@@ -77,15 +85,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             failed.join(" --only ")
         )
         .into()),
-    }
-}
-
-fn left_out(step: &Step, why: &str) -> Done {
-    println!("\n=== {}: NOT RUN: {why}", step.name);
-    Done {
-        name: step.name,
-        took: Duration::ZERO,
-        result: Ok(vec![format!("the whole step: {why}")]),
     }
 }
 
