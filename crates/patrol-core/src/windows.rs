@@ -68,6 +68,12 @@ impl Windows {
         }
     }
 
+    /// Whether messages may go out at any time.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The first instant from `at` on at which an errand may go out. `None`: never within the horizon.
     #[must_use]
     pub fn opens_at(&self, at: Time, errand: Errand) -> Option<Time> {

@@ -211,7 +211,7 @@ fn outcome(patrol: &Patrol) -> Result<Exit, Failure> {
             ui::number(unwritten, "finding", "findings")
         )));
     }
-    let snapshot = patrol.snapshot();
+    let snapshot = patrol.snapshot(boot_clock::now());
     let complete =
         snapshot.kinds.values().all(|(_, readable, _)| *readable) && patrol.sees_everything();
     let open = snapshot

@@ -128,6 +128,12 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         [],
         [([], s.overflowed)],
     );
+    families.counts(
+        "alerts_unrecorded",
+        "Tickets that receivers were told of and whose record of it is not stored yet.",
+        [],
+        [([], s.alerts_unrecorded)],
+    );
     let c = &s.counters;
     families.counters(
         "auditor_runs_total",
@@ -143,6 +149,28 @@ fn tickets(families: &mut Families, s: &Snapshot, now: Time) {
         "Alerts that were owed and given up, by cause: Retention, when a resolved ticket was 90 days old. Must stay 0.",
         ["cause"],
         [(["Retention".to_owned()], c.alerts_dropped)],
+    );
+    families.counters(
+        "alert_duplicates_possible_total",
+        "Messages about tickets of which it is not known whether they were taken; they go out again under the same id.",
+        [],
+        [([], c.duplicates_possible)],
+    );
+    families.histograms(
+        "ticket_resolution_seconds",
+        "Seconds from the begin of a ticket's episode until it was fixed, by severity.",
+        "severity",
+        c.resolution_seconds
+            .iter()
+            .map(|(severity, seconds)| (severity.to_string(), seconds)),
+    );
+    families.histograms(
+        "ticket_acknowledge_seconds",
+        "Seconds from the begin of a ticket's episode until somebody acknowledged it, by severity.",
+        "severity",
+        c.acknowledge_seconds
+            .iter()
+            .map(|(severity, seconds)| (severity.to_string(), seconds)),
     );
     families.counters(
         "heartbeat_sent_total",
@@ -318,7 +346,26 @@ fn receivers(families: &mut Families, s: &Snapshot, now: Time) {
         s.counters
             .delivery_seconds
             .iter()
-            .map(|(receiver, seconds)| (receiver.as_str(), seconds)),
+            .map(|(receiver, seconds)| (receiver.clone(), seconds)),
+    );
+    families.counts(
+        "alerts_deferred",
+        "Messages about tickets that wait, by receiver and cause: Window until a window opens, Throttled until the \
+         receiver takes more, BackOff until it is tried again, Refused until content it refused is tried again.",
+        ["receiver", "cause"],
+        s.receivers.iter().flat_map(|r| {
+            let rows = r.deferred.iter();
+            rows.map(|(cause, n)| ([r.name.clone(), (*cause).to_owned()], *n))
+        }),
+    );
+    families.counters(
+        "receiver_failover_total",
+        "How often another receiver began to stand in for this one, which was not ready for too long.",
+        ["receiver"],
+        s.counters
+            .failovers
+            .iter()
+            .map(|(receiver, n)| ([receiver.clone()], *n)),
     );
     families.counters(
         "notify_throttled_seconds_total",

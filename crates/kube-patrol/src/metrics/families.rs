@@ -96,7 +96,7 @@ impl Families {
         name: &str,
         help: &str,
         label: &str,
-        rows: impl IntoIterator<Item = (&'a str, &'a Distribution)>,
+        rows: impl IntoIterator<Item = (String, &'a Distribution)>,
     ) {
         let metrics: Vec<proto::Metric> = rows
             .into_iter()
@@ -150,25 +150,22 @@ impl Families {
     clippy::cast_precision_loss,
     reason = "bounds and sums of seconds are far below 2^52"
 )]
-fn histogram(label: &str, value: &str, distribution: &Distribution) -> proto::Metric {
+fn histogram(label: &str, value: String, distribution: &Distribution) -> proto::Metric {
     let mut pair = proto::LabelPair::default();
     pair.set_name(label.to_owned());
-    pair.set_value(value.to_owned());
-    let mut below = 0;
-    let buckets = Distribution::BOUNDS
-        .iter()
-        .zip(distribution.counts)
+    pair.set_value(value);
+    let buckets = distribution
+        .cumulative()
         .map(|(bound, count)| {
-            below += count;
             let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound as f64);
-            bucket.set_cumulative_count(below);
+            bucket.set_upper_bound(bound as f64);
+            bucket.set_cumulative_count(count);
             bucket
         })
         .collect();
     let mut histogram = proto::Histogram::default();
-    histogram.set_sample_count(distribution.count);
-    histogram.set_sample_sum(distribution.sum as f64);
+    histogram.set_sample_count(distribution.count());
+    histogram.set_sample_sum(distribution.sum() as f64);
     histogram.set_bucket(buckets);
     let mut metric = proto::Metric::default();
     metric.set_label(vec![pair]);

@@ -58,7 +58,8 @@ fn no_name_says_patrol_twice() {
 #[test]
 fn durations_are_cumulative_buckets() {
     let mut snapshot = Snapshot::default();
-    let mut seconds = patrol_core::engine::Distribution::default();
+    let mut seconds =
+        patrol_core::engine::Distribution::new(patrol_core::engine::Distribution::MOMENTS);
     for second in [0, 1, 31, 90_000] {
         seconds.add(second);
     }

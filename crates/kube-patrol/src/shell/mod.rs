@@ -125,7 +125,7 @@ impl<E: Edge> Shell<E> {
                 Some(event) = self.answers.1.recv() => Some(Received::now(event)),
                 Some(request) = self.snapshots.recv() => {
                     // Whoever asked may have gone away: nothing is owed to them.
-                    let _ = request.send(Box::new(self.patrol.snapshot()));
+                    let _ = request.send(Box::new(self.patrol.snapshot(now)));
                     continue;
                 }
                 event = self.events.recv() => match event {

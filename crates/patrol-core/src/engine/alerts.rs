@@ -204,6 +204,16 @@ impl Agenda {
         })
     }
 
+    /// How many tellings to a receiver are planned for one of these instants.
+    pub fn planned_at(&self, receiver: &str, instants: &BTreeSet<Time>) -> usize {
+        let lane = self.lanes.get(receiver);
+        let due = lane.into_iter().flat_map(|lane| &lane.due);
+        match instants.is_empty() {
+            true => 0,
+            false => due.filter(|(at, _)| instants.contains(at)).count(),
+        }
+    }
+
     /// Whether what is planned is out of date.
     pub const fn is_stale(&self) -> bool {
         self.stale

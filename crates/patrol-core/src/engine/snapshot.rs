@@ -1,14 +1,21 @@
 //! What metrics read: aggregates computed when asked, and counters that only grow. No
 //! object name is in it but those of policies and receivers.
 
+mod deferred;
+mod distribution;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use distribution::Distribution;
+
+use patrol_api::ticket::TicketStatus;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity};
 
 use super::Patrol;
 use super::tickets::TicketWrite;
 use crate::check::Progress;
+use crate::clock::Now;
 use crate::event::{DeliveryClass, WriteResult};
 use crate::kind::Kind;
 use crate::sym::Sym;
@@ -32,6 +39,14 @@ pub struct Counters {
     pub requests: BTreeMap<(String, &'static str), u64>,
     /// Seconds from the time a telling was due until it was accepted, by receiver.
     pub delivery_seconds: BTreeMap<String, Distribution>,
+    /// Seconds from the begin of an episode until it was fixed, by severity.
+    pub resolution_seconds: BTreeMap<Severity, Distribution>,
+    /// Seconds from the begin of an episode until somebody acknowledged it, by severity.
+    pub acknowledge_seconds: BTreeMap<Severity, Distribution>,
+    /// Tellings of which it is not known whether they were taken, and which are told again.
+    pub duplicates_possible: u64,
+    /// How often another receiver began to stand in, by receiver.
+    pub failovers: BTreeMap<String, u64>,
     /// Patrols by policy and completeness.
     pub patrols: BTreeMap<(String, bool), u64>,
     /// Duration of the last patrol, by policy.
@@ -60,22 +75,28 @@ impl Counters {
         self.delivered.retain(|(name, _), _| receiver(name));
         self.requests.retain(|(name, _), _| receiver(name));
         self.delivery_seconds.retain(|name, _| receiver(name));
+        self.failovers.retain(|name, _| receiver(name));
     }
 
-    pub(super) fn transition(
-        &mut self,
-        policy: &str,
-        severity: Severity,
-        reason: &str,
-        resolution: Option<Resolution>,
-    ) {
+    /// A ticket changed its phase, for this reason.
+    pub(super) fn transition(&mut self, policy: &str, reason: &str, status: &TicketStatus) {
         let policy = policy.to_owned();
-        match (reason, resolution) {
+        let severity = status.severity.unwrap_or(Severity::Medium);
+        let begun = status.episode.opened_at;
+        let age = status
+            .phase_since
+            .zip(begun)
+            .map(|(at, begun)| at.since(begun).as_secs());
+        match (reason, status.episode.resolution) {
             ("Opened", _) => *self.opened.entry((policy, severity)).or_default() += 1,
             ("Reopened", _) => *self.reopened.entry(policy).or_default() += 1,
             ("SLABreached", _) => *self.breached.entry((policy, severity)).or_default() += 1,
+            ("Acknowledged", _) => lived(&mut self.acknowledge_seconds, severity, age),
             ("Resolved", Some(how)) => {
                 *self.resolved.entry((policy, severity, how)).or_default() += 1;
+                if how == Resolution::Fixed {
+                    lived(&mut self.resolution_seconds, severity, age);
+                }
             }
             _ => {}
         }
@@ -118,7 +139,7 @@ impl Counters {
     pub(super) fn waited(&mut self, receiver: &str, seconds: u64) {
         self.delivery_seconds
             .entry(receiver.to_owned())
-            .or_default()
+            .or_insert_with(|| Distribution::new(Distribution::MOMENTS))
             .add(seconds);
     }
 
@@ -136,32 +157,6 @@ impl Counters {
             .or_default() += 1;
         self.patrol_seconds
             .insert(policy.to_owned(), took.as_secs());
-    }
-}
-
-/// How often which duration was met.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Distribution {
-    /// Durations of at most [`Distribution::BOUNDS`] seconds, each in its first place.
-    pub counts: [u64; 8],
-    /// Seconds of all of them.
-    pub sum: u64,
-    /// All of them, those above the last bound too.
-    pub count: u64,
-}
-
-impl Distribution {
-    /// Upper bounds, in seconds.
-    pub const BOUNDS: [u64; 8] = [1, 5, 30, 60, 300, 900, 3_600, 21_600];
-
-    /// One more.
-    pub fn add(&mut self, seconds: u64) {
-        let places = self.counts.iter_mut().zip(Self::BOUNDS);
-        if let Some((place, _)) = places.into_iter().find(|(_, bound)| seconds <= *bound) {
-            *place += 1;
-        }
-        self.sum = self.sum.saturating_add(seconds);
-        self.count = self.count.saturating_add(1);
     }
 }
 
@@ -186,6 +181,8 @@ pub struct Snapshot {
     pub waiver_ends: Vec<Time>,
     /// Findings whose ticket is not stored yet, by policy.
     pub unwritten: BTreeMap<String, u64>,
+    /// Tickets that receivers were told of and whose record of it is not stored yet.
+    pub alerts_unrecorded: u64,
     /// Ticket writes that wait.
     pub writes_waiting: u64,
     /// Findings counted in aggregate tickets.
@@ -217,6 +214,8 @@ pub struct ReceiverSnapshot {
     pub pending: u64,
     /// The same by severity.
     pub pending_by: BTreeMap<Severity, u64>,
+    /// Tellings that wait for something other than their turn, by cause.
+    pub deferred: BTreeMap<&'static str, u64>,
     /// Pauses it asked for since the start, in seconds.
     pub throttled_seconds: u64,
     /// Since when the oldest of them is due.
@@ -241,7 +240,7 @@ impl Patrol {
 
     /// The state in numbers.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, now: Now) -> Snapshot {
         let mut out = Snapshot {
             leading: self.leading,
             writes_waiting: count(self.tickets.queued()),
@@ -253,6 +252,11 @@ impl Patrol {
             ..Snapshot::default()
         };
         for (_, ticket, status) in self.tickets.iter() {
+            let stored = ticket
+                .status
+                .as_ref()
+                .map(|stored| stored.alerts.as_slice());
+            out.alerts_unrecorded += u64::from(stored.unwrap_or_default() != status.alerts);
             let policy = ticket.spec.finding.policy.clone();
             let severity = status.severity.unwrap_or(Severity::Medium);
             *out.tickets
@@ -309,11 +313,15 @@ impl Patrol {
                 circuit_open: r.is_circuit_open(),
                 pending: count(r.pending),
                 pending_by: r.pending_by.clone(),
+                deferred: BTreeMap::new(),
                 throttled_seconds: r.throttled,
                 oldest_pending: r.oldest_pending,
                 last_success: r.last_success,
             })
             .collect();
+        for receiver in &mut out.receivers {
+            receiver.deferred = self.deferred(&receiver.name, now);
+        }
         for kind in Kind::ALL {
             let sight = self.inventory.sight(kind);
             out.kinds.insert(
@@ -359,6 +367,15 @@ impl Patrol {
         [Kind::PatrolPolicy, Kind::AlertReceiver, Kind::Ticket]
             .into_iter()
             .all(|kind| self.knows_all(kind))
+    }
+}
+
+fn lived(by: &mut BTreeMap<Severity, Distribution>, severity: Severity, seconds: Option<u64>) {
+    let lives = by
+        .entry(severity)
+        .or_insert_with(|| Distribution::new(Distribution::LIVES));
+    if let Some(seconds) = seconds {
+        lives.add(seconds);
     }
 }
 

@@ -39,7 +39,7 @@ fn a_burst_stops_at_the_ceiling_and_the_rest_is_counted_in_one_ticket() {
     assert_eq!(single(&w), 10);
     assert_eq!(counted(&w), 290);
     assert_eq!(w.tickets().len(), 11);
-    assert_eq!(w.engine.snapshot().overflowed, 290);
+    assert_eq!(w.snapshot().overflowed, 290);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn blindness_does_not_end_the_aggregate() {
     w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
     w.run_for(Span::minutes(5));
     assert_eq!(w.status("shop/shop").phase, Phase::Open);
-    assert_eq!(w.engine.snapshot().overflowed, 20);
+    assert_eq!(w.snapshot().overflowed, 20);
     // Nor does a restart in the dark.
     w.die();
     for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Pod) {

@@ -54,7 +54,7 @@ fn a_take_over_goes_by_what_the_other_wrote() {
     });
     w.run_for(Span::seconds(30));
     assert!(
-        w.engine.snapshot().overdue_policies.is_empty(),
+        w.snapshot().overdue_policies.is_empty(),
         "by what the leader wrote"
     );
     let before = w.writes.len();
@@ -72,7 +72,7 @@ fn a_take_over_goes_by_what_the_other_wrote() {
         now,
         "no patrol of its own, no old one written back"
     );
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
     let writes = w.writes_since(before);
     assert!(
         !writes.iter().any(|w| w.starts_with("status")),

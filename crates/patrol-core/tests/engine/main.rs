@@ -17,6 +17,7 @@ mod alerts;
 mod catalogue;
 mod ceiling;
 mod leadership;
+mod numbers;
 mod own_work;
 mod pacing;
 mod patrols;

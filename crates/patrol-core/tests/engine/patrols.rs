@@ -161,11 +161,11 @@ fn a_right_that_is_taken_away_shows_and_is_overdue_after_two_periods() {
         "{rows:?}"
     );
     w.run_for(Span::minutes(20));
-    assert_eq!(w.engine.snapshot().overdue_policies, ["p"]);
+    assert_eq!(w.snapshot().overdue_policies, ["p"]);
     w.denied.clear();
     w.run_for(Span::minutes(16));
     assert_eq!(w.says("p", "Covered"), "True(Complete)");
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
 }
 
 #[test]
@@ -177,18 +177,18 @@ fn nothing_is_overdue_before_there_was_a_chance_to_do_it() {
     w.list_all();
     w.settle();
     assert!(
-        w.engine.snapshot().overdue_policies.is_empty(),
+        w.snapshot().overdue_policies.is_empty(),
         "after a long downtime"
     );
     w.event(Event::Leading(true));
     w.run_for(Span::minutes(5));
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
     // But a patrol that cannot be made is overdue, however often the process restarts.
     w.reviews_answered = false;
     w.run_for(Span::hours(2));
     w.restart();
     w.run_for(Span::minutes(3));
-    assert_eq!(w.engine.snapshot().overdue_policies, ["p"]);
+    assert_eq!(w.snapshot().overdue_policies, ["p"]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_patrol_waits_for_a_watch_that_is_cut_off_for_moments() {
     w.run_for(Span::seconds(5));
     let last = w.policy_status("p").last_patrol.unwrap();
     assert!(last.complete && last.started_at > before);
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
 }
 
 #[test]

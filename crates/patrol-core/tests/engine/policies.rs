@@ -135,7 +135,7 @@ fn a_suspended_policy_leaves_its_tickets_as_they_are() {
     assert_eq!(w.status("shop/web").phase, Phase::Open);
     assert!(w.find("shop/new").is_none());
     assert_eq!(w.says("p", "Ready"), "False(Suspended)");
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
     w.policy("p", json!({}));
     w.run_for(Span::minutes(1));
     assert_eq!(w.status("shop/web").phase, Phase::Resolved);

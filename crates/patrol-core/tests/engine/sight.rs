@@ -257,11 +257,11 @@ fn a_kind_that_every_cluster_has_is_not_absent_but_unseen() {
         w.event(Event::NotInstalled(kind));
         w.run_for(Span::minutes(10));
         assert_eq!(w.status("shop/web").phase, Phase::Open, "{kind}");
-        assert!(!w.engine.snapshot().kinds[&kind].1, "{kind} is not seen");
+        assert!(!w.snapshot().kinds[&kind].1, "{kind} is not seen");
         w.list(kind);
         w.run_for(Span::minutes(1));
         assert_eq!(w.status("shop/web").phase, Phase::Open, "{kind}");
-        assert!(w.engine.snapshot().kinds[&kind].1, "{kind} is seen again");
+        assert!(w.snapshot().kinds[&kind].1, "{kind} is seen again");
     }
     let mut w = opened();
     for kind in Kind::ALL {
@@ -277,7 +277,7 @@ fn a_kind_that_every_cluster_has_is_not_absent_but_unseen() {
 #[test]
 fn a_kind_that_is_not_installed_is_not_silent() {
     let mut w = opened();
-    let spoke = |w: &World| w.engine.snapshot().kinds[&Kind::SidecarSet].2;
+    let spoke = |w: &World| w.snapshot().kinds[&Kind::SidecarSet].2;
     assert!(spoke(&w).is_some());
     w.silent.insert(Kind::SidecarSet);
     w.event(Event::NotInstalled(Kind::SidecarSet));

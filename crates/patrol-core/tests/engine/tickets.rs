@@ -585,7 +585,7 @@ fn a_late_word_of_a_ticket_that_is_gone_costs_one_read() {
     w.settle();
     let writes = w.writes_since(before);
     assert!(writes.len() <= 1, "{writes:?}");
-    assert_eq!(w.engine.snapshot().tickets.len(), 0);
+    assert_eq!(w.snapshot().tickets.len(), 0);
 }
 
 #[test]
@@ -621,13 +621,13 @@ fn a_list_that_is_older_than_an_adopted_ticket_does_not_lose_it() {
     w.pod("shop/web", bad());
     // Counted as lost, made again, found to be there.
     w.run_for(Span::seconds(70));
-    assert_eq!(w.engine.snapshot().tickets.len(), 1, "adopted");
+    assert_eq!(w.snapshot().tickets.len(), 1, "adopted");
     w.event(Event::ListFinished(Kind::Ticket));
     w.settle();
     w.silent.clear();
     w.fates.clear();
     w.run_for(Span::minutes(2));
-    assert_eq!(w.engine.snapshot().counters.tickets_deleted_open, 0);
+    assert_eq!(w.snapshot().counters.tickets_deleted_open, 0);
     assert_eq!(w.status("shop/web").phase, Phase::Open);
 }
 

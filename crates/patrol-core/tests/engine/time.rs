@@ -87,7 +87,7 @@ fn a_day_forward_makes_one_patrol_and_resolves_nothing() {
         .iter()
         .filter(|(_, what)| what == "policy p");
     assert!(patrols.count() <= 5);
-    assert!(w.engine.snapshot().overdue_policies.is_empty());
+    assert!(w.snapshot().overdue_policies.is_empty());
     let told = w.told("soc", "shop/b");
     assert!(told.len() <= 2, "at most one reminder more: {told:?}");
 }

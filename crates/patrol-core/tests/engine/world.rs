@@ -8,7 +8,7 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::{Effect, Precondition};
-use patrol_core::engine::{Config, Patrol};
+use patrol_core::engine::{Config, Patrol, Snapshot};
 use patrol_core::event::{
     DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
 };
@@ -466,6 +466,11 @@ impl World {
                 format!("{} {}.{}.{} {}", n.state, n.episode, n.seq, n.n, n.reason)
             })
             .collect()
+    }
+
+    /// The engine in numbers.
+    pub fn snapshot(&self) -> Snapshot {
+        self.engine.snapshot(self.now())
     }
 
     /// Names of the subjects that a receiver was told of, once each.

@@ -133,6 +133,7 @@ impl Patrol {
                     // The outcome is unknown: what it told is due again, with the same ids.
                     flight.lost = true;
                     flight.forget_at = now.mono.plus(LATE);
+                    self.counters.duplicates_possible += tickets;
                     self.agenda.poke(name, now.wall);
                 }
             }

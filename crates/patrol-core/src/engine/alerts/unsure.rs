@@ -21,7 +21,10 @@ pub(super) type Unsure = BTreeMap<ObjectKey, BTreeMap<String, (String, Telling)>
 impl Patrol {
     fn doubt(&mut self, key: &ObjectKey, receiver: &str, uid: &str, telling: &Telling) {
         let of_ticket = self.agenda.unsure.entry(key.clone()).or_default();
-        of_ticket.insert(uid.to_owned(), (receiver.to_owned(), telling.clone()));
+        let doubt = (receiver.to_owned(), telling.clone());
+        let before = of_ticket.insert(uid.to_owned(), doubt);
+        let same = before.is_some_and(|(_, before)| before == *telling);
+        self.counters.duplicates_possible += u64::from(!same);
     }
 
     /// A part ended without a certain answer.

@@ -33,6 +33,10 @@ impl Patrol {
                 next = Some(next.map_or(at, |before| before.min(at)));
             }
             changed |= over != state.failed_over;
+            if over && !state.failed_over {
+                let name = state.target.name.clone();
+                *self.counters.failovers.entry(name).or_default() += 1;
+            }
             state.failed_over = over;
         }
         if let Some(at) = next {

@@ -327,7 +327,6 @@ impl Patrol {
             return;
         };
         let about = about(key, object);
-        let severity = status.severity.unwrap_or(Severity::Medium);
         let policy = object.spec.finding.policy.clone();
         let note = match status.episode.resolution {
             Some(resolution) if status.phase == Phase::Resolved => {
@@ -338,8 +337,7 @@ impl Patrol {
             }
             _ => format!("{}: {}", object.spec.finding.subject_ref, status.message),
         };
-        self.counters
-            .transition(&policy, severity, reason, status.episode.resolution);
+        self.counters.transition(&policy, reason, status);
         let warning = status.phase != Phase::Resolved;
         self.announce(about, &format!("Ticket{reason}"), note, warning);
     }
