@@ -20,6 +20,13 @@ use crate::{Context, Error, Result, control_plane, wait_until};
 
 /// The operator's namespace and service account.
 pub const NAMESPACE: &str = "kube-patrol";
+/// Our kinds, as resources.
+pub const KINDS: [&str; 4] = [
+    "patrolpolicies",
+    "tickets",
+    "alertreceivers",
+    "ticketwaivers",
+];
 /// Who may write what, in `deploy/base`.
 const ADMISSION: &str = "admission.yaml";
 /// Deadline for what should take seconds.
@@ -119,26 +126,29 @@ fn apply_file(plane: &ControlPlane, file: &str) -> Result<()> {
 /// # Errors
 /// As [`install`].
 pub fn install_crds(plane: &ControlPlane) -> Result<()> {
-    for kind in [
-        "patrolpolicies",
-        "tickets",
-        "alertreceivers",
-        "ticketwaivers",
-    ] {
+    for kind in KINDS {
         let path = repository("crds").join(format!("kubepatrol.io_{kind}.yaml"));
         let text = std::fs::read_to_string(&path).context(path.display())?;
         plane.apply(&text)?;
-        let crd = format!("crd/{kind}.kubepatrol.io");
-        plane
-            .kubectl(
-                ADMIN,
-                ["wait", "--for=condition=Established", &crd, "--timeout=30s"],
-            )?
-            .success()?;
+        established(plane, kind)?;
         wait_until(SOON, kind, || {
             plane.get(&[&format!("{kind}.kubepatrol.io"), "-A"])
         })?;
     }
+    Ok(())
+}
+
+/// Waits until one of our kinds is established.
+///
+/// # Errors
+/// It is not.
+pub fn established(plane: &ControlPlane, kind: &str) -> Result<()> {
+    let crd = format!("crd/{kind}.kubepatrol.io");
+    // kubectl does not wait for an object that has no conditions yet: it fails.
+    wait_until(SOON, &crd, || {
+        let wait = ["wait", "--for=condition=Established", &crd, "--timeout=30s"];
+        plane.kubectl(ADMIN, wait)?.success()
+    })?;
     Ok(())
 }
 

@@ -36,14 +36,8 @@ fn the_manifests_apply_to_a_bare_api_server() -> Result<()> {
             );
         }
     }
-    for kind in ["patrolpolicies", "tickets", "alertreceivers"] {
-        let crd = format!("crd/{kind}.kubepatrol.io");
-        plane
-            .kubectl(
-                ADMIN,
-                ["wait", "--for=condition=Established", &crd, "--timeout=30s"],
-            )?
-            .success()?;
+    for kind in installed::KINDS {
+        installed::established(&plane, kind)?;
     }
     let deployment = plane.get(&["deployment", "kube-patrol", "-n", installed::NAMESPACE])?;
     let generation = &deployment["metadata"]["generation"];

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use patrol_e2e::crowd::{self, Family, Step};
-use patrol_e2e::installed::{self, SOON, Stage};
+use patrol_e2e::installed::{self, Stage};
 use patrol_e2e::random::from_environment;
 use patrol_e2e::receiver::{Notice, Receiver};
 use patrol_e2e::{Error, Result, wait_until};
@@ -99,7 +99,8 @@ fn f32_a_receiver_that_is_new_to_thousands_of_tickets_hears_one_digest() -> Resu
     assert_eq!(stage.receiver.requests().len(), before);
     installed::replace_pod(plane, "shop", "web-0", true)?;
     for receiver in [&newcomer, &stage.receiver] {
-        receiver.wait_for_event(SOON, "the end of one of them", |e| {
+        // The records of thousands of tellings are written before.
+        receiver.wait_for_event(SETTLED, "the end of one of them", |e| {
             e.subject.name == "web-0" && e.state == "Closed"
         })?;
     }
