@@ -155,7 +155,10 @@ impl Window {
 
     fn contains(&self, at: Time) -> bool {
         let today = at.chrono().with_timezone(&self.zone).date_naive();
-        [Some(today), today.checked_sub_days(Days::new(1))]
+        let yesterday = today.checked_sub_days(Days::new(1));
+        // A clock that is put back over midnight shows a day that has ended.
+        let tomorrow = today.checked_add_days(Days::new(1));
+        [yesterday, Some(today), tomorrow]
             .into_iter()
             .flatten()
             .filter(|date| self.begins_on(*date))

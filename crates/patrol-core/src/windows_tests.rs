@@ -120,6 +120,22 @@ fn a_gap_of_the_clock_opens_right_after_it_and_a_fold_at_its_first_pass() {
     );
 }
 
+/// A day that has begun has begun: a clock that is put back into the day before ends nothing. 2010-11-07 in St. John's:
+/// 00:01 becomes 23:01, that is 02:31 UTC.
+#[test]
+fn a_clock_that_is_put_back_over_midnight_leaves_the_new_days_windows() {
+    let mute = windows(serde_json::json!([
+        {"mode": "Mute", "from": "00:00", "to": "02:00", "timeZone": "America/St_Johns"}
+    ]));
+    for asked in [
+        "2010-11-07T02:30:00Z",
+        "2010-11-07T02:40:00Z",
+        "2010-11-07T03:30:00Z",
+    ] {
+        assert_eq!(opens(&mute, asked), "2010-11-07T05:30:00Z", "{asked}");
+    }
+}
+
 #[test]
 fn windows_that_never_open_are_refused() {
     for never in [
