@@ -16,6 +16,7 @@ mod words;
 use patrol_api::words::Severity;
 use serde_json::Value;
 
+pub(crate) use command::explain;
 pub(crate) use escape::plain;
 pub(crate) use mention::{Calls, due};
 pub(crate) use pack::{Wishes, write};

@@ -17,7 +17,7 @@ fn word(name: &str) -> String {
 }
 
 /// Explains one ticket.
-pub(super) fn explain(ticket: &NoticeTicket) -> String {
+pub(crate) fn explain(ticket: &NoticeTicket) -> String {
     format!(
         "kubectl patrol explain {} -n {}",
         word(&ticket.name),

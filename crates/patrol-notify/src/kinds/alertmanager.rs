@@ -124,11 +124,8 @@ impl Writer<'_> {
             _ => self.hold_until,
         };
         let mut labels = prom::common(notice);
-        labels.insert("alertname".to_owned(), "KubePatrolManyTickets".to_owned());
-        labels.insert(
-            "group".to_owned(),
-            crate::text::clean(&notice.group.key).into_owned(),
-        );
+        prom::put(&mut labels, "alertname", "KubePatrolManyTickets");
+        prom::put(&mut labels, "group", &notice.group.key);
         let body = json!([{
             "labels": prom::object(&labels),
             "annotations": {

@@ -30,8 +30,9 @@ fn event(notice: &Notice, place: &Place, tickets: Vec<Value>) -> Value {
     set("source", source(notice).into());
     set("type", kind(notice.kind).into());
     // An empty subject is no subject.
-    if !notice.group.key.is_empty() {
-        set("subject", text(&notice.group.key));
+    let key = clean(&notice.group.key);
+    if !key.is_empty() {
+        set("subject", key.into());
     }
     set("time", time(notice.at));
     set("datacontenttype", "application/json".into());

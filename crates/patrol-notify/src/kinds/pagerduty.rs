@@ -12,6 +12,7 @@ use patrol_core::notice::{Notice, NoticeKind, NoticeTicket};
 use serde_json::{Value, json};
 
 use super::{Style, summary};
+use crate::chat;
 use crate::classify::{Class, Verdict};
 use crate::render::{Limits, Part, counts, item, reference, text, time, webhook_id};
 
@@ -207,7 +208,7 @@ const fn word(severity: Severity) -> &'static str {
 /// What shows more.
 fn command(tickets: &[&NoticeTicket]) -> String {
     match tickets {
-        [one] => format!("kubectl patrol explain {} -n {}", one.name, one.namespace),
+        [one] => chat::explain(one),
         _ => "kubectl patrol tickets -A".to_owned(),
     }
 }

@@ -12,6 +12,7 @@ use patrol_core::notice::{Notice, NoticeKind, NoticeTicket};
 use serde_json::{Map, Value};
 
 use super::{Style, summary};
+use crate::chat;
 use crate::render::reference;
 use crate::text::clean;
 
@@ -122,18 +123,13 @@ pub(super) fn annotations(ticket: &NoticeTicket, style: Style) -> Labels {
         note("remediation", &ticket.remediation);
         note("subject", &ticket.subject_ref);
         note("assignee", ticket.assignee.as_deref().unwrap_or(""));
-        note(
-            "command",
-            &format!(
-                "kubectl patrol explain {} -n {}",
-                ticket.name, ticket.namespace
-            ),
-        );
+        note("command", &chat::explain(ticket));
     }
     notes
 }
 
-fn put(labels: &mut Labels, name: &str, value: &str) {
+/// A label or note, cleaned, unless it is empty.
+pub(super) fn put(labels: &mut Labels, name: &str, value: &str) {
     let value = clean(value);
     if !value.is_empty() {
         labels.insert(name.to_owned(), value.into_owned());

@@ -1,19 +1,20 @@
 //! Sentences of the kinds that speak to programs first: one line for whoever looks at such a program's screen.
 
+use std::borrow::Cow;
+
 use patrol_api::receiver::Locale;
 use patrol_api::words::{Severity, ToldState};
 use patrol_core::notice::{Notice, NoticeKind, NoticeTicket};
 
 use crate::text::clean;
 
-/// The cluster as people know it.
+/// The cluster as people know it: its name, else its id, of which something must be left to be seen.
 pub(super) fn cluster(notice: &Notice) -> String {
-    let name = match (notice.cluster.name.as_str(), notice.cluster.id.as_str()) {
-        ("", "") => "kube-patrol",
-        ("", id) => id,
-        (name, _) => name,
-    };
-    clean(name).into_owned()
+    [&notice.cluster.name, &notice.cluster.id]
+        .into_iter()
+        .map(|name| clean(name))
+        .find(|name| !name.is_empty())
+        .map_or_else(|| "kube-patrol".to_owned(), Cow::into_owned)
 }
 
 /// A sign of life or a probe.

@@ -132,6 +132,16 @@ fn new_tickets_of_a_very_large_group_are_one_alert() {
     );
 }
 
+/// A label without a value is no label.
+#[test]
+fn a_group_of_everything_has_no_key_to_be_labelled_with() {
+    let mut all = storm((0..300).map(ticket).collect(), 1_001, 0);
+    all.group.key = String::new();
+    let labels = alerts(&all)[0]["labels"].clone();
+    assert_eq!(labels["alertname"], "KubePatrolManyTickets");
+    assert_eq!(labels.get("group"), None);
+}
+
 /// An alert that is not repeated looks like one that was resolved.
 #[test]
 fn who_has_an_alert_of_its_own_keeps_it_and_who_has_none_gets_none() {

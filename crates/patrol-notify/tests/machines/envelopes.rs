@@ -46,6 +46,10 @@ fn every_kind_of_message_has_a_type_of_its_own() {
         assert_eq!(event["source"], "/clusters/0c1b2a3d/kube-patrol");
         assert_eq!(event.get("subject"), None, "an empty subject is none");
     }
+    let mut unseen = notice(vec![ticket(1)]);
+    unseen.group.key = "\u{200b}\u{7}".into();
+    let event = body(&render(&cloudevents(), &unseen)[0]);
+    assert_eq!(event.get("subject"), None, "one that nobody sees is none");
 }
 
 #[test]

@@ -172,3 +172,18 @@ fn a_probe_shows_and_ends_and_a_sign_of_life_wakes_nobody() {
     assert_eq!(beat[0].0, "resolve");
     assert_ne!(beat[0].1, probe[0].1);
 }
+
+/// PagerDuty refuses an event without a source.
+#[test]
+fn a_cluster_whose_name_nobody_sees_is_known_by_its_id() {
+    let mut unseen = Notice {
+        standing: 1,
+        ..notice(vec![ticket(1)])
+    };
+    unseen.cluster.name = "\u{200b}\u{7}".into();
+    let event = body(&render(&pagerduty(), &unseen)[0]);
+    assert_eq!(event["payload"]["source"], "0c1b2a3d");
+    unseen.cluster.id = "\u{feff}".into();
+    let event = body(&render(&pagerduty(), &unseen)[0]);
+    assert_eq!(event["payload"]["source"], "kube-patrol");
+}

@@ -111,6 +111,8 @@ fn shape(value: &Value) -> Value {
 fn f36_hostile_texts_stay_texts() {
     for nasty in HOSTILE {
         let mut one = breached(1);
+        one.namespace = (*nasty).into();
+        one.name = (*nasty).into();
         one.subject.name = (*nasty).into();
         one.subject_ref = (*nasty).into();
         one.title = (*nasty).into();
@@ -131,6 +133,10 @@ fn f36_hostile_texts_stay_texts() {
                 assert_eq!(shape(&value), shape(&body(other)), "{name}: {nasty}");
                 for text in texts(&value) {
                     assert!(!text.chars().any(control), "{name}: {text:?}");
+                    // People copy it into a shell.
+                    let safe = |c: char| c.is_ascii_alphanumeric() || " -.".contains(c);
+                    let command = text.starts_with("kubectl ");
+                    assert!(!command || text.chars().all(safe), "{name}: {text:?}");
                 }
             }
         }
