@@ -4,6 +4,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod fuzz;
 mod generate;
 mod repo;
 mod simulate;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Args),
     /// Run the seeded simulator with arguments of its own
     Simulate(simulate::Args),
+    /// Feed the parsers, renderers and filters with bytes nobody chose
+    Fuzz(fuzz::Args),
     /// Measure memory, speed and size
     Bench(bench::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Generate(args) => generate::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Simulate(args) => simulate::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

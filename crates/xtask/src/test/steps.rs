@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{Skipped, Step, tools};
-use crate::{Failure, demo, generate, repo, simulate};
+use crate::{Failure, demo, fuzz, generate, repo, simulate};
 
 /// Seeds of the simulator in one test run.
 const SEEDS: &str = "2000";
@@ -65,6 +65,12 @@ pub(super) const ALL: &[Step] = &[
         proves: "the simulator itself: its world, its oracle, its invariants",
         computes: false,
         run: simulated,
+    },
+    Step {
+        name: "fuzz",
+        proves: "no input of a minute breaks a parser, a renderer, a filter or a calendar",
+        computes: true,
+        run: fuzz::test,
     },
     Step {
         name: "local",
