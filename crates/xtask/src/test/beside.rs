@@ -2,12 +2,12 @@
 //! for servers and clocks leave processors idle. They yield to them, and what they said is
 //! shown when all have ended.
 
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Done, Step};
-use crate::Failure;
+use crate::{Failure, repo};
 
 /// The steps that run beside the others.
 pub(super) struct Beside(JoinHandle<Vec<Said>>);
@@ -74,9 +74,12 @@ fn carry_out(step: &'static Step) -> Said {
 fn run(step: &str) -> Result<(ExitStatus, Vec<u8>), Failure> {
     let file = tempfile::NamedTempFile::new()?;
     let said = file.reopen()?;
-    let status = Command::new("nice")
+    // By way of cargo: a step may have built this program anew, and its file is another then.
+    let cargo = repo::cargo();
+    let status = repo::command("nice")
         .args(["-n", "19"])
-        .arg(std::env::current_exe()?)
+        .arg(cargo.get_program())
+        .args(["run", "--quiet", "--package", "xtask", "--"])
         .args(["test", "--only", step])
         .stdout(said.try_clone()?)
         .stderr(said)
