@@ -19,11 +19,6 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Nobody is called.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.mobiles.is_empty() && !self.all
-    }
-
     /// Those who are called for these tickets.
     pub(super) fn of(mentions: Option<&Mentions>, tickets: &[&NoticeTicket]) -> Self {
         let Some(mentions) = mentions.filter(|_| due(mentions, tickets)) else {

@@ -42,8 +42,9 @@ impl Dialect for Slack {
             "type": "header",
             "text": {"type": "plain_text", "text": title, "emoji": false},
         })];
-        if !message.calls.is_empty() {
-            let text = calls(&message.calls);
+        let text = calls(&message.calls);
+        // A section without text has Slack refuse the whole message.
+        if !text.is_empty() {
             blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": text}}));
         }
         blocks.extend(message.blocks.iter().map(section));

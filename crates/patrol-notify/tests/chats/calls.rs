@@ -1,6 +1,6 @@
 //! Who is called by name: whom the receiver's object names, for a firing ticket that is bad enough, and nobody else.
 
-use patrol_api::receiver::Mentions;
+use patrol_api::receiver::{Endpoint, Mentions, SlackSpec};
 use patrol_api::words::{Severity, ToldState};
 use patrol_core::notice::{Notice, NoticeTicket};
 use serde_json::json;
@@ -18,7 +18,7 @@ const CALLS: [&str; 5] = [
 
 fn called(notice: &Notice, mentions: Mentions) -> Vec<bool> {
     let endpoints = endpoints(Some(mentions));
-    let says = |(endpoint, call): (&patrol_api::receiver::Endpoint, &&str)| {
+    let says = |(endpoint, call): (&Endpoint, &&str)| {
         let parts = render(endpoint, notice, STYLE);
         parts
             .iter()
@@ -57,6 +57,26 @@ fn only_for_a_firing_ticket_that_is_bad_enough() {
             [expected; 5],
             "{severity} {state} {least}"
         );
+    }
+}
+
+/// A chat that knows no phones leaves them out, and no part of the message is empty: Slack refuses one that has such a part.
+#[test]
+fn who_is_named_only_as_a_chat_cannot_call_is_left_out() {
+    let mentions = Mentions {
+        mobiles: vec!["13800000000".into()],
+        ..Mentions::default()
+    };
+    let slack = Endpoint::Slack(SlackSpec {
+        mentions: Some(mentions),
+        ..SlackSpec::default()
+    });
+    let parts = render(&slack, &notice(vec![ticket(1)]), STYLE);
+    let message = body(&parts[0]);
+    let blocks = message["blocks"].as_array().unwrap();
+    assert!(blocks.len() > 2);
+    for block in blocks {
+        assert_ne!(block["text"]["text"], "", "{message}");
     }
 }
 
