@@ -112,6 +112,8 @@ pub struct Patrol {
     calm_since: Mono,
     /// Since when this process leads, if it does.
     led_since: Mono,
+    /// When the kinds that are refused were last asked for beside the patrols.
+    refused_asked: Mono,
     closing: policies::Closing,
     deliveries: own_work::Deliveries,
     /// The policy whose status had to wait: its turn is first.
@@ -169,6 +171,7 @@ impl Patrol {
             ticked: None,
             calm_since: Mono::default(),
             led_since: Mono::default(),
+            refused_asked: Mono::default(),
             closing: policies::Closing::default(),
             deliveries: own_work::Deliveries::default(),
             turn: None,
@@ -211,11 +214,13 @@ impl Patrol {
         self.expire_deliveries(now);
         self.refresh_own_work(now);
         self.begin_patrols(now);
+        self.ask_for_refused(now);
         self.evaluate(now);
         self.finish_patrols(now);
         if self.can_act() && self.knows_whom_to_tell(now) {
-            self.doubt_predecessor();
+            // Whoever stood in for a receiver that was not ready may have been told as well.
             self.settle_standbys(now);
+            self.doubt_predecessor();
             self.settle_tickets(now);
             self.send_due(now);
             self.beat(now);
@@ -239,11 +244,13 @@ impl Patrol {
         self.can_report() && self.knows_all(Kind::Ticket)
     }
 
-    /// Whether the receivers are known, or will not be soon. A ticket that ends while they
-    /// are still being listed would not know who may have been told of it.
+    /// Whether receivers and waivers are known, or will not be soon. A ticket that ends while
+    /// receivers are still being listed would not know who may have been told of it, and one
+    /// that is due while waivers are would disturb whoever muted it.
     fn knows_whom_to_tell(&self, now: Now) -> bool {
         const SOON: Span = Span::minutes(2);
-        self.inventory.sight(Kind::AlertReceiver).blindness() != Some(Blindness::Unsynced)
+        let comes = |kind| self.inventory.sight(kind).blindness() == Some(Blindness::Unsynced);
+        !(comes(Kind::AlertReceiver) || comes(Kind::TicketWaiver))
             || now.mono >= self.led_since.plus(SOON)
     }
 
@@ -282,6 +289,7 @@ impl Patrol {
             self.overflow.recount();
             self.adopt_receivers();
             self.adopt_policies();
+            self.stand_waivers(now);
             self.routes_changed();
         }
         self.leading = leading;

@@ -74,6 +74,25 @@ impl Windows {
         self.0.is_empty()
     }
 
+    /// Since when an errand that was due may go out without a break: when it became due, or when they last opened.
+    #[must_use]
+    pub fn open_since(&self, due: Time, at: Time, errand: Errand) -> Time {
+        /// What waits longer is late in any case.
+        const BACK: Span = Span::days(2);
+        let bound: Vec<&Window> = self.0.iter().filter(|w| !w.lets_pass(errand)).collect();
+        let begin = due.max(at.minus(BACK));
+        let days = at.since(begin).as_secs() / Span::days(1).as_secs() + 2;
+        (0..=days)
+            .flat_map(|day| {
+                bound
+                    .iter()
+                    .flat_map(move |window| window.edges(begin, day))
+            })
+            .filter(|edge| begin < *edge && *edge <= at)
+            .filter(|edge| is_open(&bound, *edge) && !is_open(&bound, edge.minus(Span::seconds(1))))
+            .fold(due, Time::max)
+    }
+
     /// The first instant from `at` on at which an errand may go out. `None`: never within the horizon.
     #[must_use]
     pub fn opens_at(&self, at: Time, errand: Errand) -> Option<Time> {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Time;
+use patrol_api::waiver::TicketWaiver;
 use patrol_api::words::{AlertReason, ToldState};
 use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
@@ -94,6 +96,36 @@ pub struct HighWater {
     pub deleted: Option<u64>,
 }
 
+/// A stored status in which reminders rest.
+#[derive(Clone, Debug)]
+pub struct Paused {
+    /// When it was stored first.
+    pub at: u64,
+    /// By which process, in which life.
+    pub by: (usize, u32),
+    /// Episode and edge.
+    pub edge: (u64, u64),
+    /// UID of the ticket.
+    pub uid: String,
+    /// The waiver it is under.
+    pub waiver: Option<String>,
+    /// Whether the edge is told all the same: a time that must not pass in silence passed.
+    pub urgent: bool,
+}
+
+/// A pause that somebody asked for.
+#[derive(Clone, Debug)]
+pub struct Wished {
+    /// When.
+    pub at: Time,
+    /// Of which ticket: its UID.
+    pub uid: String,
+    /// `acknowledge` or `snooze`.
+    pub field: &'static str,
+    /// Until when.
+    pub until: Time,
+}
+
 /// The account of a run.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -133,6 +165,17 @@ pub struct Book {
     pub rerouted: Vec<u64>,
     /// Receivers that at some time did not want to be told of ends.
     pub unwilling: BTreeSet<String>,
+    /// When somebody last wrote or deleted a waiver, by place.
+    pub waiver_edits: BTreeMap<ObjectKey, u64>,
+    /// The last readable edition of each waiver there is, by place.
+    pub waivers: BTreeMap<ObjectKey, TicketWaiver>,
+    /// Pauses that were asked for, in order.
+    pub wishes: Vec<Wished>,
+    /// When a pause or a waiver that somebody wrote ends, if no clock jumps.
+    pub overlay_ends: Vec<u64>,
+    /// Since when, by whom and at which edge a stored status has been in each phase that pauses
+    /// reminders, by place.
+    pub pauses: BTreeMap<ObjectKey, Vec<Paused>>,
     /// When a kind of things last went wrong that only time heals.
     pub last_trouble: u64,
     /// Counters, for the report.

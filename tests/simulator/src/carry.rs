@@ -174,6 +174,7 @@ impl Sim {
             Effect::CreateTicket { ticket, .. } => self.world.create_ticket(ticket),
             Effect::WriteTicketStatus { at, status, .. } => {
                 invariants::on_status(self, at, status);
+                invariants::overlays::on_status(self, (pid, life), at, status);
                 self.world.write_ticket_status(at, status)
             }
             Effect::WriteTicketLabels { at, labels, .. } => {
@@ -424,6 +425,7 @@ impl Sim {
             self.book.unrecorded.insert(taken.place.clone());
         }
         invariants::alerts::on_taken(self, &taken);
+        invariants::overlays::on_taken(self, &taken);
         self.book.taken.push(taken);
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod history;
+pub mod overlays;
 pub mod quiet;
 pub mod tickets;
 pub mod undelivered;
@@ -112,6 +113,20 @@ fn evidence(sim: &mut Sim, pid: usize, key: &ObjectKey, status: &TicketStatus) {
         || sim.book.high.get(key).is_some_and(|h| same(&h.status));
     let finding = &ticket.spec.finding;
     if old {
+        return;
+    }
+    // What is reported on waivers lags behind them by seconds; that one is there is known.
+    if finding.check == "waiver-overdue" {
+        let namespace = finding.subject.namespace.as_deref().unwrap_or("");
+        let waiver = ObjectKey::new(namespace, &finding.subject.name);
+        let process = sim.processes.get(pid);
+        if status.episode.resolution == Some(Resolution::SubjectGone)
+            && sim.world.get(Kind::TicketWaiver, &waiver).is_some()
+            && process.is_some_and(|p| p.witness.judge.knows(&waiver))
+        {
+            let how = format!("process {pid} says that {waiver} is gone, which it knows");
+            sim.break_promise("I4", how);
+        }
         return;
     }
     // Whether patrols are late is known to the process alone.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::{Finding, Subject};
 use patrol_api::time::Time;
-use patrol_core::check::{Exempt, Judgement, Origin, OwnState, UnitKind, Verdict};
+use patrol_api::waiver::TicketWaiver;
+use patrol_core::check::{Exempt, Judgement, Origin, OwnState, UnitKind, Verdict, WaiverState};
 use patrol_core::event::Event;
 use patrol_core::facts::{Fact, ObjectKey};
 use patrol_core::inspect::{Inspector, Presence};
@@ -17,6 +18,9 @@ use patrol_core::kind::Kind;
 use patrol_core::rule::{Rule, Rulebook, compile};
 use patrol_core::sym::Sym;
 use patrol_core::ticket::place;
+use patrol_core::waiver;
+
+use crate::overlays;
 
 /// Namespace of the operator.
 pub const HOME: &str = "kube-patrol";
@@ -49,10 +53,12 @@ pub struct Judge {
     inventory: Inventory,
     policies: BTreeMap<String, PatrolPolicy>,
     listed: BTreeSet<String>,
+    listed_waivers: BTreeSet<ObjectKey>,
     /// Kinds whose last list went to its end.
     complete: BTreeSet<Kind>,
     rulebook: Rulebook,
     own: OwnState,
+    waivers: BTreeMap<ObjectKey, TicketWaiver>,
     said: BTreeMap<ObjectKey, Said>,
     failures: BTreeSet<(String, &'static str, String)>,
     stale: bool,
@@ -65,9 +71,11 @@ impl Default for Judge {
             inventory: Inventory::new(),
             policies: BTreeMap::new(),
             listed: BTreeSet::new(),
+            listed_waivers: BTreeSet::new(),
             complete: BTreeSet::new(),
             rulebook: Rulebook::default(),
             own: OwnState::default(),
+            waivers: BTreeMap::new(),
             said: BTreeMap::new(),
             failures: BTreeSet::new(),
             stale: true,
@@ -90,11 +98,22 @@ impl Judge {
                     }
                 }
                 Fact::Receiver(_) | Fact::Ticket(_) => {}
+                Fact::Waiver(waiver) => {
+                    self.inventory.sight_mut(Kind::TicketWaiver).seen(&seen.key);
+                    self.listed_waivers.insert(seen.key.clone());
+                    let before = self.waivers.insert(seen.key.clone(), (**waiver).clone());
+                    self.stale |= before.is_none_or(|b| b.spec != waiver.spec);
+                }
                 _ => self.stale |= !self.inventory.upsert((**seen).clone()).is_empty(),
             },
             Event::Gone(Kind::PatrolPolicy, key) => {
                 self.policies.remove(&*key.name);
                 self.compile(now);
+            }
+            Event::Gone(Kind::TicketWaiver, key) => {
+                self.inventory.sight_mut(Kind::TicketWaiver).seen(key);
+                self.waivers.remove(key);
+                self.stale = true;
             }
             Event::Gone(kind, key) if !kind.is_ours() => {
                 self.stale |= !self.inventory.delete(*kind, key).is_empty();
@@ -110,6 +129,9 @@ impl Judge {
                 if *kind == Kind::PatrolPolicy {
                     self.listed.clear();
                 }
+                if *kind == Kind::TicketWaiver {
+                    self.listed_waivers.clear();
+                }
                 self.stale = true;
             }
             Event::ListFinished(kind) => {
@@ -119,6 +141,12 @@ impl Judge {
                     let listed = std::mem::take(&mut self.listed);
                     self.policies.retain(|name, _| listed.contains(name));
                     self.compile(now);
+                }
+                if *kind == Kind::TicketWaiver {
+                    let listed = std::mem::take(&mut self.listed_waivers);
+                    let sight = self.inventory.sight(Kind::TicketWaiver);
+                    self.waivers
+                        .retain(|key, _| listed.contains(key) || sight.is_blind_to(key));
                 }
                 self.stale = true;
             }
@@ -204,7 +232,8 @@ impl Judge {
         }
         self.stale = false;
         let (mut said, mut failures) = (BTreeMap::new(), BTreeSet::new());
-        self.recheck = self.inspect(now, |rule, enforced, judgement| {
+        let ends = self.stand(now);
+        let recheck = self.inspect(now, |rule, enforced, judgement| {
             let word = word(judgement, enforced, rule.check);
             if judgement.verdict == Verdict::Fail {
                 let subject = &judgement.subject;
@@ -219,9 +248,27 @@ impl Judge {
                 said.insert(place(rule, judgement, HOME), word);
             }
         });
+        self.recheck = recheck.into_iter().chain(ends).min();
         self.said = said;
         self.failures = failures;
         true
+    }
+
+    /// How each waiver stands now. Returns when that changes.
+    fn stand(&mut self, now: Time) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        self.own.waivers.clear();
+        for (key, waiver) in &self.waivers {
+            let until = overlays::until(waiver);
+            next = next.into_iter().chain((until > now).then_some(until)).min();
+            let state = WaiverState {
+                uid: waiver.metadata.uid.clone(),
+                standing: waiver::standing(until, None, now),
+                message: String::new(),
+            };
+            self.own.waivers.insert(key.clone(), state);
+        }
+        next
     }
 
     fn inspect(&self, now: Time, mut each: impl FnMut(&Rule, bool, &Judgement)) -> Option<Time> {
@@ -292,6 +339,22 @@ impl Judge {
             .filter(|(p, c, _)| p == policy && *c == check)
             .map(|(_, _, subject)| subject.clone())
             .collect()
+    }
+
+    /// Whether a waiver is known, the last that was read of it counting.
+    #[must_use]
+    pub fn knows(&self, waiver: &ObjectKey) -> bool {
+        self.waivers.contains_key(waiver)
+    }
+
+    /// Whether a waiver is known, or cannot be known not to be there.
+    #[must_use]
+    pub fn may_know(&self, waiver: &ObjectKey) -> bool {
+        let sight = self.inventory.sight(Kind::TicketWaiver);
+        self.knows(waiver)
+            || sight.blindness().is_some()
+            || sight.is_relisting()
+            || sight.is_blind_to(waiver)
     }
 
     /// Whether a policy is one the product can work with.

@@ -13,6 +13,7 @@ pub mod manifests;
 mod mishaps;
 pub mod mutations;
 pub mod naive;
+pub mod overlays;
 pub mod process;
 pub mod rng;
 pub mod runner;

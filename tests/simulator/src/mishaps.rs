@@ -39,7 +39,17 @@ impl Sim {
                 for key in self.world.keys_in(Kind::Ticket, ns) {
                     invariants::on_user_delete(self, &key);
                 }
+                for key in self.world.keys_in(Kind::TicketWaiver, ns) {
+                    self.revoke(&key);
+                }
             }
+            Action::Wish(wish) => {
+                if let Some(key) = self.some_ticket(wish.which) {
+                    self.wish(&key, wish);
+                }
+            }
+            Action::Waive(grant) => self.grant(grant),
+            Action::Revoke(ns, name) => self.revoke(&ObjectKey::new(ns, name)),
             Action::Policy(name, _) | Action::DeletePolicy(name) => {
                 self.book.edited.insert(name.clone(), now);
                 self.book.rerouted.push(now);

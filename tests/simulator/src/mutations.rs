@@ -11,6 +11,8 @@ pub struct Mutation {
     pub find: String,
     /// What stands there instead.
     pub with: String,
+    /// A seed that found it once. It is tried first; when the runs have changed since, others are.
+    pub seed: Option<u64>,
 }
 
 /// Reads the list.
@@ -27,6 +29,7 @@ pub fn parse(text: &str) -> Result<Vec<Mutation>, String> {
                 file: String::new(),
                 find: String::new(),
                 with: String::new(),
+                seed: None,
             });
             continue;
         }
@@ -37,8 +40,12 @@ pub fn parse(text: &str) -> Result<Vec<Mutation>, String> {
             Some(("file", value)) => value.trim().clone_into(&mut last.file),
             Some(("find", value)) => value.trim_end().clone_into(&mut last.find),
             Some(("with", value)) => value.trim_end().clone_into(&mut last.with),
+            Some(("seed", value)) => {
+                let seed = value.trim().parse();
+                last.seed = Some(seed.map_err(|_| format!("line {number}: seed: needs a number"))?);
+            }
             _ if line.trim().is_empty() => {}
-            _ => return Err(format!("line {number}: use file:, find: or with:")),
+            _ => return Err(format!("line {number}: use file:, find:, with: or seed:")),
         }
     }
     match out
@@ -122,7 +129,7 @@ mod tests {
 
     #[test]
     fn there_are_enough_and_each_can_be_switched_off() {
-        assert!(list().len() >= 20);
+        assert!(list().len() >= 50);
         for mutation in list() {
             assert!(mutation.with.contains("PLANTED"), "{}", mutation.title);
         }
@@ -141,6 +148,7 @@ mod tests {
             file: "crates/patrol-core/src/x.rs".into(),
             find: "if a {".into(),
             with: "if a && !PLANTED {".into(),
+            seed: None,
         };
         assert!(plant(&mutation, 3, "if b {").is_err());
         assert!(plant(&mutation, 3, "if a { if a {").is_err());

@@ -7,6 +7,7 @@ use patrol_core::kind::Kind;
 use serde_json::{Value, json};
 
 use crate::manifests::{Make, SECRET_URL};
+use crate::overlays::{Grant, Wish, window};
 use crate::rng::Rng;
 use crate::sink::Mood;
 use crate::stream::Weather;
@@ -67,6 +68,12 @@ pub enum Action {
     DeleteReceiver(String),
     /// Takes a right away, or gives it back.
     Deny(Kind, bool),
+    /// Asks for a pause of some ticket, or takes it back.
+    Wish(Wish),
+    /// Writes a waiver.
+    Waive(Box<Grant>),
+    /// Deletes a waiver: namespace and name.
+    Revoke(String, String),
 }
 
 /// What goes wrong.
@@ -152,6 +159,8 @@ pub struct Scenario {
     pub repeat: u64,
     /// Longest group interval, milliseconds.
     pub group_interval: u64,
+    /// Most steps of escalation of any policy: each halves the wait between reminders.
+    pub steps: u32,
     /// Whether some receiver is unwell at some time.
     pub moody: bool,
     /// A right that stays away for good.
@@ -170,7 +179,7 @@ const MAKES: [Make; 5] = [
     Make::Crashing,
 ];
 /// Addresses of receivers.
-pub const ENDPOINTS: [&str; 3] = ["soc", "ciso", "own"];
+pub const ENDPOINTS: [&str; 5] = ["soc", "ciso", "own", "chief", "deputy"];
 
 /// The address of a receiver.
 #[must_use]
@@ -203,6 +212,7 @@ impl Scenario {
             clear_after: 0,
             repeat: 0,
             group_interval: 0,
+            steps: 0,
             moody: false,
             blind_for_good: None,
         };
@@ -231,6 +241,11 @@ impl Scenario {
                 s.receivers.insert(name.into(), s.receiver_spec(name, rng));
             }
         }
+        // One that only escalation names, and one that only stands in for another.
+        for name in ["chief", "deputy"] {
+            let spec = crate::manifests::receiver(name, &url(name), false, true);
+            s.receivers.insert(name.into(), spec);
+        }
         s.plan_actions(rng);
         if flavour != Flavour::Calm {
             s.plan_mishaps(rng);
@@ -239,7 +254,14 @@ impl Scenario {
     }
 
     fn receiver_spec(&self, name: &str, rng: &mut Rng) -> Value {
-        crate::manifests::receiver(name, &url(name), rng.chance(300), rng.chance(900))
+        let (coverage, ends) = (rng.chance(300), rng.chance(900));
+        let mut receiver = crate::manifests::receiver(name, &url(name), coverage, ends);
+        if rng.chance(400) {
+            let after = format!("{}s", rng.between(5, 120));
+            let failover = json!({"receiver": "deputy", "after": after, "minSeverity": "Medium"});
+            crate::world::set(&mut receiver, "spec", "failover", failover);
+        }
+        receiver
     }
 
     fn policy_spec(&mut self, rng: &mut Rng) -> Value {
@@ -275,6 +297,23 @@ impl Scenario {
         {
             alerts.insert("webhook".into(), json!({"url": url("own")}));
         }
+        if rng.chance(300)
+            && let Some(alerts) = alerts.as_object_mut()
+        {
+            alerts.insert("windows".into(), json!([window(rng)]));
+        }
+        if rng.chance(300)
+            && let Some(alerts) = alerts.as_object_mut()
+        {
+            let steps = rng.between(1, 2);
+            self.steps = self.steps.max(u32::try_from(steps).unwrap_or(1));
+            let step = |n: u64, rng: &mut Rng| {
+                json!({"after": format!("{}s", n * rng.between(40, 300)), "receiver": "chief",
+                    "severities": ["Critical", "High", "Medium"]})
+            };
+            let steps: Vec<Value> = (1..=steps).map(|n| step(n, rng)).collect();
+            alerts.insert("escalation".into(), json!(steps));
+        }
         if rng.chance(200)
             && let Some(route) = alerts
                 .pointer_mut("/receivers/1")
@@ -305,6 +344,7 @@ impl Scenario {
 
     fn plan_actions(&mut self, rng: &mut Rng) {
         let count = rng.between(5, 30);
+        self.plan_overlays(rng);
         for _ in 0..count {
             let at = rng.between(30_000, self.calm_at);
             let ns = rng.one_of(&NAMESPACES, "shop").to_owned();
@@ -387,6 +427,43 @@ impl Scenario {
         self.actions.sort_by_key(|(at, _)| *at);
     }
 
+    /// What people lay over tickets: in half of all runs, so that the others stay as loud as they were.
+    fn plan_overlays(&mut self, rng: &mut Rng) {
+        if rng.chance(500) {
+            return;
+        }
+        for _ in 0..rng.between(2, 12) {
+            let at = rng.between(30_000, self.calm_at);
+            let action = match rng.below(10) {
+                0..=4 => Action::Wish(Wish::new(rng)),
+                5..=7 => {
+                    let grant = Grant::new(rng);
+                    if grant.garbled {
+                        // Nobody leaves it like that.
+                        let later = (at + rng.between(5_000, 200_000)).min(self.calm_at);
+                        let again = Grant {
+                            garbled: false,
+                            ..grant.clone()
+                        };
+                        self.actions.push((later, Action::Waive(Box::new(again))));
+                    }
+                    Action::Waive(Box::new(grant))
+                }
+                8 => {
+                    let Grant { place, .. } = Grant::new(rng);
+                    Action::Revoke(place.0, place.1)
+                }
+                _ => {
+                    let back = (at + rng.between(10_000, 300_000)).min(self.calm_at);
+                    self.actions
+                        .push((back, Action::Deny(Kind::TicketWaiver, false)));
+                    Action::Deny(Kind::TicketWaiver, true)
+                }
+            };
+            self.actions.push((at, action));
+        }
+    }
+
     fn deniable(&self, rng: &mut Rng) -> Kind {
         rng.one_of(
             &[
@@ -435,6 +512,7 @@ impl Scenario {
             Kind::Namespace,
             Kind::Ticket,
             Kind::PatrolPolicy,
+            Kind::TicketWaiver,
         ];
         for _ in 0..count {
             let at = rng.between(10_000, self.calm_at);

@@ -9,6 +9,15 @@ use crate::manifests::{self, Make};
 use crate::scenario::{Action, Scenario};
 use crate::world::{World, set, text};
 
+/// The kinds that end with their namespace.
+const OF_NAMESPACES: [Kind; 5] = [
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::Pod,
+    Kind::Ticket,
+    Kind::TicketWaiver,
+];
+
 /// What a user's act asks to happen later.
 pub type Later = Vec<(u64, Action)>;
 
@@ -92,7 +101,7 @@ pub fn act(world: &mut World, action: &Action) -> Later {
             }
         }
         Action::FinishNamespace(ns) => {
-            for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Ticket] {
+            for kind in OF_NAMESPACES {
                 for key in world.keys_in(kind, ns) {
                     world.delete(kind, &key);
                 }
@@ -159,13 +168,19 @@ pub fn act(world: &mut World, action: &Action) -> Later {
                 world.denied.remove(kind);
             }
         }
-        // These two are the run's: it keeps account of them.
-        Action::DeleteTicket(_) | Action::Forge(..) => {}
+        // These are the run's: it keeps account of them.
+        Action::DeleteTicket(_)
+        | Action::Forge(..)
+        | Action::Wish(_)
+        | Action::Waive(_)
+        | Action::Revoke(..) => {}
     }
     later
 }
 
-fn is_active(world: &World, ns: &str) -> bool {
+/// Whether a namespace is there and takes new objects.
+#[must_use]
+pub fn is_active(world: &World, ns: &str) -> bool {
     world
         .get(Kind::Namespace, &ObjectKey::new("", ns))
         .is_some_and(|v| v.pointer("/metadata/deletionTimestamp").is_none())

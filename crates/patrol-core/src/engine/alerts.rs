@@ -241,7 +241,7 @@ impl Patrol {
         now: Now,
     ) -> Option<(Telling, String)> {
         let (ticket, status) = self.tickets.view(key)?;
-        let mut routes = self.routes(ticket, status, now.wall).into_iter();
+        let mut routes = self.routes(ticket, status).into_iter();
         let route = routes.find(|route| route.receiver == receiver.as_str())?;
         let heard = self.agenda.heard_at(key, &route.uid);
         let telling = owed(ticket, status, &route, heard, now.wall)?;
@@ -275,7 +275,7 @@ impl Patrol {
     pub(super) fn plans(&self, key: &ObjectKey, now: Now) -> Plans {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
-            for route in self.routes(ticket, status, now.wall) {
+            for route in self.routes(ticket, status) {
                 let heard = self.agenda.heard_at(key, &route.uid);
                 if let Some(telling) = owed(ticket, status, &route, heard, now.wall) {
                     plans.push((Sym::new(&route.receiver), telling.due));
@@ -286,8 +286,14 @@ impl Patrol {
     }
 }
 
+/// A moment of the last ten minutes that stands still meanwhile: what is due "now" is reported, and must not be reported
+/// anew at every look.
+fn standing(now: Time) -> Time {
+    Time::from_unix(now.unix() - now.unix().rem_euclid(600))
+}
+
 /// What a ticket owes to a receiver. A change that was noted by a clock which was set back
-/// since is due now and not when the clock gets there again.
+/// since is due as soon as it may go, and not when the clock gets there again.
 fn owed(
     ticket: &Ticket,
     status: &TicketStatus,
@@ -307,7 +313,7 @@ fn owed(
         ToldState::Closed => status.phase_since.or(status.episode.resolved_at),
     };
     if telling.is_edge() && noted.is_some_and(|at| ledger::is_ahead(at, now)) {
-        telling.due = now;
+        telling.due = ledger::may_go_at(&telling, status, &route.pace, standing(now));
     }
     let stale = telling.reason == AlertReason::Late && now.since(telling.due) > LATE_FOR;
     ledger::put_off(&mut telling, status, &route.pace, now);

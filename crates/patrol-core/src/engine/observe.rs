@@ -118,7 +118,7 @@ impl Patrol {
         match kind {
             Kind::PatrolPolicy => self.policy_gone(&key.name),
             Kind::AlertReceiver => self.receiver_gone(&key.name),
-            Kind::Ticket => self.ticket_gone(key, now),
+            Kind::Ticket => self.ticket_unmentioned(key, now),
             Kind::TicketWaiver => self.waiver_gone(key, now),
             _ => {
                 let before = self.seen_by_others(kind, key);

@@ -25,6 +25,8 @@ use account::Account;
 
 /// A review without an answer is asked again.
 const REVIEW_AGAIN: Span = Span::seconds(30);
+/// What is refused is asked for again, be there a policy that patrols or not.
+const REFUSED_AGAIN: Span = Span::minutes(5);
 /// A patrol waits so long for lists under way and for watches that fail or are quiet.
 pub(super) const PATIENCE: Span = Span::seconds(90);
 
@@ -87,6 +89,20 @@ impl Patrol {
         let crds = self.crds_to_count();
         if !crds.is_empty() {
             self.outbox.push(Effect::Count(crds));
+        }
+    }
+
+    /// A kind that was refused stays so until a review says otherwise, and patrols ask for what their policies read: of
+    /// the rest, and when no policy can patrol, nobody else would ask.
+    pub(super) fn ask_for_refused(&mut self, now: Now) {
+        if now.mono < self.refused_asked.plus(REFUSED_AGAIN) {
+            return;
+        }
+        self.refused_asked = now.mono;
+        let refused = |kind: &Kind| !kind.is_ours() && self.inventory.sight(*kind).is_refused();
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(refused).collect();
+        if self.leading && !kinds.is_empty() {
+            self.outbox.push(Effect::Review(kinds));
         }
     }
 

@@ -10,13 +10,8 @@ const NODE_DOWN: Span = Span::minutes(30);
 
 impl Patrol {
     /// Until when nothing of a ticket goes out.
-    pub(super) fn held_until(
-        &self,
-        ticket: &Ticket,
-        status: &TicketStatus,
-        now: Time,
-    ) -> Option<Time> {
-        let muted = self.muted_until(ticket, status, now);
+    pub(super) fn held_until(&self, ticket: &Ticket, status: &TicketStatus) -> Option<Time> {
+        let muted = self.muted_until(ticket, status);
         muted.max(self.explained_until(ticket))
     }
 

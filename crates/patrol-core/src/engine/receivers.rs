@@ -144,6 +144,12 @@ impl ReceiverState {
         self.failed_over.then_some(failover)
     }
 
+    /// Whether the process that led before said that it is not ready, and nothing was sent since: that stays so until it
+    /// accepts something, or the next process would not know who stands in for it.
+    pub fn is_yet_to_be_asked(&self) -> bool {
+        self.failing_since.is_some() && self.trouble.is_none()
+    }
+
     /// What the server has is the truth.
     fn adopt(&mut self, object: &AlertReceiver) {
         self.status = object.status.clone().unwrap_or_default();

@@ -43,6 +43,36 @@ struct Held {
     listed: bool,
 }
 
+impl Held {
+    /// Since when it has stood over nothing.
+    fn idle_since(&self) -> Option<Time> {
+        let created = self.object.metadata.creation_timestamp.as_ref();
+        (self.status.matched == 0)
+            .then(|| {
+                let used = self.status.last_used_time;
+                used.or_else(|| created.map(condition::from_meta_time))
+            })
+            .flatten()
+    }
+
+    /// How it stands, by the last count.
+    fn stands(&self, now: Time) -> (Standing, String) {
+        match &self.compiled {
+            Ok(waiver) => {
+                let standing = waiver::standing(waiver.until, self.idle_since(), now);
+                (standing, says(standing, waiver.until))
+            }
+            Err(why) => {
+                let standing = match why.reason {
+                    "Unbounded" => Standing::Unbounded,
+                    _ => Standing::Invalid,
+                };
+                (standing, why.message.clone())
+            }
+        }
+    }
+}
+
 impl Waivers {
     /// The usable ones of a treatment that have not ended.
     fn active(&self, treatment: Treatment, now: Time) -> impl Iterator<Item = &Waiver> {
@@ -91,8 +121,35 @@ impl Patrol {
             compiled,
         };
         self.waivers.held.insert(key.clone(), held);
+        self.stand_waiver(&key, now);
         if !same {
             self.waiver_changed(&key, now);
+        }
+    }
+
+    /// Whoever takes over has counted nothing yet, and what was counted while another led is old.
+    pub(super) fn stand_waivers(&mut self, now: Now) {
+        let keys: Vec<ObjectKey> = self.waivers.held.keys().cloned().collect();
+        for key in &keys {
+            self.stand_waiver(key, now);
+        }
+    }
+
+    /// That a waiver is there is known at once, what it stands over with the next count: a ticket about it must not end
+    /// because nobody has counted yet.
+    fn stand_waiver(&mut self, key: &ObjectKey, now: Now) {
+        let Some(held) = self.waivers.held.get(key) else {
+            return;
+        };
+        let (standing, message) = held.stands(now.wall);
+        let state = WaiverState {
+            uid: held.object.metadata.uid.clone(),
+            standing,
+            message,
+        };
+        if self.own.waivers.get(key) != Some(&state) {
+            self.own.waivers.insert(key.clone(), state);
+            self.mark(Unit::Cluster);
         }
     }
 
@@ -187,14 +244,11 @@ impl Patrol {
         })
     }
 
-    /// Until when nothing of a ticket goes out, because somebody muted it.
-    pub(super) fn muted_until(
-        &self,
-        ticket: &Ticket,
-        status: &TicketStatus,
-        now: Time,
-    ) -> Option<Time> {
-        self.waiver_over(&ticket.spec.finding, status, Treatment::Mute, now)
+    /// Until when nothing of a ticket goes out, because somebody muted it. One that is over says since when its messages
+    /// may go again: they have not waited longer.
+    pub(super) fn muted_until(&self, ticket: &Ticket, status: &TicketStatus) -> Option<Time> {
+        let ever = Time::from_unix(0);
+        self.waiver_over(&ticket.spec.finding, status, Treatment::Mute, ever)
             .map(|waiver| waiver.until)
     }
 
@@ -292,32 +346,12 @@ impl Patrol {
                 held.status.last_used_time = Some(now.wall);
             }
             held.status.matched = count;
-            let created = held.object.metadata.creation_timestamp.as_ref();
-            let idle_since = (count == 0)
-                .then(|| {
-                    let used = held.status.last_used_time;
-                    used.or_else(|| created.map(condition::from_meta_time))
-                })
-                .flatten();
-            let (standing, message) = match &held.compiled {
-                Ok(waiver) => {
-                    let standing = waiver::standing(waiver.until, idle_since, now.wall);
-                    next = super::evaluate::earlier(
-                        next,
-                        waiver::changes_at(waiver.until, idle_since, now.wall),
-                    );
-                    held.status.expires_at = Some(waiver.until);
-                    (standing, says(standing, waiver.until))
-                }
-                Err(why) => {
-                    held.status.expires_at = None;
-                    let standing = match why.reason {
-                        "Unbounded" => Standing::Unbounded,
-                        _ => Standing::Invalid,
-                    };
-                    (standing, why.message.clone())
-                }
-            };
+            if let Ok(waiver) = &held.compiled {
+                let changes = waiver::changes_at(waiver.until, held.idle_since(), now.wall);
+                next = super::evaluate::earlier(next, changes);
+            }
+            held.status.expires_at = held.compiled.as_ref().ok().map(|w| w.until);
+            let (standing, message) = held.stands(now.wall);
             held.status.observed_generation = held.object.metadata.generation;
             condition::set(
                 &mut held.status.conditions,

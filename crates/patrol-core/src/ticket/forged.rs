@@ -5,8 +5,11 @@ use patrol_api::ticket::TicketStatus;
 use patrol_api::time::Time;
 use patrol_api::words::Phase;
 
-use super::life::conditions;
+use super::life::{conditions, push_history};
 use super::overlay;
+
+/// Reason in the history.
+const REPAIRED: &str = "StatusRepaired";
 
 /// Whether a stored status contradicts itself, so that someone else must have written it:
 /// a phase Resolved without the record of a resolution, or the reverse, or a phase that
@@ -24,9 +27,9 @@ pub fn is_forged(status: &TicketStatus) -> bool {
 
 /// Puts a forged status right in place: same episode, same counters.
 pub fn mend(status: &mut TicketStatus, now: Time) {
-    let resolved_last = status.history.last().map(|h| h.to) == Some(Phase::Resolved);
+    let last = status.history.last().map(|h| h.to);
     let ended = status.episode.resolved_at.is_some() && status.episode.resolution.is_some();
-    if resolved_last && ended {
+    if last == Some(Phase::Resolved) && ended {
         status.phase = Phase::Resolved;
         status.overlay = None;
     } else {
@@ -35,6 +38,10 @@ pub fn mend(status: &mut TicketStatus, now: Time) {
         status.overlay = None;
         status.episode.resolved_at = None;
         status.episode.resolution = None;
+        // What comes after must go on from where the history is.
+        if let Some(last) = last.filter(|last| *last != Phase::Open) {
+            push_history(status, Some(last), Phase::Open, REPAIRED, now);
+        }
     }
     conditions(status, None, now);
 }

@@ -13,7 +13,7 @@ use patrol_api::words::{AlertReason, ToldState};
 
 use crate::fingerprint;
 
-pub use owed::{Join, Pace, obligation, put_off};
+pub use owed::{Join, Pace, may_go_at, obligation, put_off};
 
 /// How far two clocks may differ.
 const SKEW: Span = Span::minutes(5);

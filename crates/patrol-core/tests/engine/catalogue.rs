@@ -30,6 +30,13 @@ pub const WITH_OWN_WORK: Catalogue = Catalogue {
     always_on: &["namespace-bad", "work-stalled"],
 };
 
+/// With a check of waivers themselves.
+pub const WITH_WAIVERS: Catalogue = Catalogue {
+    checks: &[&PodBad, &NodeBad, &NamespaceBad, &WaiverOver],
+    baselines: CATALOGUE.baselines,
+    always_on: &["namespace-bad", "waiver-over"],
+};
+
 const fn meta(
     id: &'static str,
     reads: &'static [Kind],
@@ -60,6 +67,12 @@ static WORK: CheckMeta = meta(
     &[],
     &[UnitKind::Cluster],
     Severity::Critical,
+);
+static WAIVER: CheckMeta = meta(
+    "waiver-over",
+    &[Kind::TicketWaiver],
+    &[UnitKind::Cluster],
+    Severity::Low,
 );
 static NAMESPACE: CheckMeta = meta(
     "namespace-bad",
@@ -162,6 +175,30 @@ impl Check for WorkStalled {
                 said = said.reason(ALERTS_UNDELIVERED);
             }
             out.push(said);
+        }
+    }
+}
+
+struct WaiverOver;
+impl Check for WaiverOver {
+    fn meta(&self) -> &'static CheckMeta {
+        &WAIVER
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, _: &Unit, out: &mut Vec<Judgement>) {
+        for (key, waiver) in &view.own.waivers {
+            let info = Kind::TicketWaiver.info();
+            let subject = Subject {
+                group: info.group.to_owned(),
+                kind: info.kind.to_owned(),
+                namespace: Some(key.namespace.to_string()),
+                name: key.name.to_string(),
+                uid: waiver.uid.clone(),
+            };
+            let verdict = match waiver.standing.holds() {
+                true => Verdict::Pass,
+                false => Verdict::Fail,
+            };
+            out.push(Judgement::new(subject, verdict).message("over"));
         }
     }
 }

@@ -3,6 +3,7 @@
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
 use patrol_core::event::{Event, Refusal, WriteResult};
+use patrol_core::facts::decode_value;
 use patrol_core::kind::Kind;
 use serde_json::json;
 
@@ -223,4 +224,45 @@ fn an_end_is_owed_too_to_who_may_have_been_told_when_the_lease_was_lost() {
         w.told("soc", "shop/web").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
+}
+
+#[test]
+fn a_ticket_that_goes_before_a_new_leader_acts_is_closed_where_it_may_have_been_told() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("soc", "shop/web"), ["Firing 1.1.1 Opened"]);
+    let ticket = w.ticket_key("shop/web");
+    w.die();
+    w.mood("soc", Mood::Accept);
+    w.list_all();
+    w.event(Event::Leading(true));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.delete(Kind::Ticket, &ticket);
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/web").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+/// A watch that lags says that the ticket before this one was deleted, and then how this one was.
+#[test]
+fn late_words_about_a_ticket_that_was_made_anew_bring_nothing_back() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    let at = w.ticket_key("shop/a");
+    let old = w.server.objects[&(Kind::Ticket, at.clone())].clone();
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(4));
+    let told = ["Firing 1.1.1 Opened", "Closed 1.1.1 Resolved"];
+    assert_eq!(w.told("soc", "shop/a"), told);
+    w.event(Event::Gone(Kind::Ticket, at));
+    w.event(Event::Seen(Box::new(
+        decode_value(Kind::Ticket, &old).unwrap(),
+    )));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("soc", "shop/a"), told);
 }

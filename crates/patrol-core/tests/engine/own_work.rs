@@ -242,3 +242,34 @@ fn an_overdue_patrol_stays_so_until_one_is_complete() {
     w.run_for(Span::minutes(20));
     assert_eq!(phase(&w), "Resolved");
 }
+
+#[test]
+fn what_a_window_held_back_is_not_late_when_it_opens() {
+    let mut w = World::with(WITH_OWN_WORK);
+    w.receiver("soc", json!({}));
+    let begin = w.wall().chrono();
+    let clock = |minutes: i64| {
+        (begin + chrono::TimeDelta::minutes(minutes))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"mode": "Mute", "from": clock(3), "to": clock(300)}],
+        }}),
+    );
+    w.run_for(Span::seconds(3));
+    // Due before it closes, and not taken in time.
+    w.mood("soc", down());
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(302));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(1));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.1.1 Opened"
+    );
+    assert!(w.find("p").is_none(), "{:?}", w.announced);
+}

@@ -7,7 +7,7 @@ use patrol_core::kind::Kind;
 use patrol_core::notice::NoticeKind;
 use serde_json::{Value, json};
 
-use crate::world::{Mood, World};
+use crate::world::{Mood, World, key};
 
 fn bad() -> Value {
     json!({"bad": "yes"})
@@ -68,6 +68,31 @@ fn a_window_puts_off_and_loses_nothing() {
         "critical ones do not wait"
     );
     w.run_for(Span::minutes(90));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+}
+
+#[test]
+fn what_a_window_puts_off_does_not_slip_out_with_what_passes_it() {
+    let mut w = World::patrolled();
+    let begin = w.wall().chrono();
+    let clock = |minutes: i64| {
+        (begin + chrono::TimeDelta::minutes(minutes))
+            .format("%H:%M")
+            .to_string()
+    };
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "windows": [{"from": clock(4), "to": clock(60)}],
+        }}),
+    );
+    w.pod("shop/a", bad());
+    w.pod("shop/c", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/c").len(), 1, "it passes every window");
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::minutes(5));
     assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
 }
 
@@ -150,6 +175,34 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
     );
     assert_eq!(
         w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
+fn whoever_stood_in_for_the_process_before_hears_the_end() {
+    let mut w = World::new();
+    w.receiver("backup", json!({}));
+    w.receiver(
+        "soc",
+        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
+    );
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(14));
+    w.mood("backup", Mood::Unanswered);
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.told("backup", "shop/a")[0], "Firing 1.1.1 Opened");
+    // It dies before it can write that down, and the gap ends before the next one leads.
+    w.die();
+    w.mood("backup", Mood::Accept);
+    w.delete(Kind::Pod, &key("shop", "a"));
+    w.list_all();
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("backup", "shop/a").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
 }

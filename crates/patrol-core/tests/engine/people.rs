@@ -2,12 +2,13 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::{AlertReason, Phase};
-use patrol_core::event::Event;
+use patrol_core::event::{DeliveryClass, Event};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
 
-use crate::world::{World, key};
+use crate::catalogue::{WITH_OWN_WORK, WITH_WAIVERS};
+use crate::world::{Mood, World, key};
 
 fn bad() -> Value {
     json!({"bad": "yes"})
@@ -424,4 +425,123 @@ fn a_new_leader_doubts_no_waiver_of_which_everybody_has_heard() {
     w.run_for(Span::minutes(10));
     assert_eq!(w.status("shop/a").phase, Phase::Resolved);
     assert_eq!(w.told("soc", "shop/a"), told);
+}
+
+#[test]
+fn whoever_may_have_been_told_hears_that_somebody_took_the_risk() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.mood("soc", Mood::Accept);
+    waive(&mut w, "shop/legacy", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Waived"
+    );
+}
+
+#[test]
+fn a_new_leader_ends_no_ticket_about_a_waiver_that_is_still_there() {
+    let mut w = World::patrolled_with(WITH_WAIVERS);
+    let until = later(&w, Span::days(2));
+    waive(&mut w, "shop/old", json!({"expiresAt": until}));
+    w.run_for(Span::days(3));
+    assert_eq!(w.status("shop/old").phase, Phase::Open);
+    w.restart();
+    w.run_for(Span::minutes(10));
+    let status = w.status("shop/old");
+    assert_eq!((status.phase, status.episode.n), (Phase::Open, 1));
+    w.delete(Kind::TicketWaiver, &key("shop", "old"));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/old").phase, Phase::Resolved);
+}
+
+#[test]
+fn what_a_mute_held_back_is_not_late_when_it_ends() {
+    let mut w = World::with(WITH_OWN_WORK);
+    w.receiver("soc", json!({}));
+    w.policy("p", json!({}));
+    w.run_for(Span::seconds(3));
+    let until = later(&w, Span::hours(6));
+    waive(
+        &mut w,
+        "shop/quiet",
+        json!({"treatment": "Mute", "expiresAt": until}),
+    );
+    w.pod("shop/a", bad());
+    // It is only a minute late when the mute ends.
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.run_for(Span::minutes(361));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(1));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 1.1.1 Opened"
+    );
+    assert!(w.find("p").is_none(), "{:?}", w.announced);
+}
+
+#[test]
+fn a_mute_holds_under_a_clock_that_was_set_back() {
+    let mut w = World::patrolled();
+    let until = later(&w, Span::days(1));
+    waive(
+        &mut w,
+        "shop/quiet",
+        json!({"treatment": "Mute", "expiresAt": until}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    w.skew -= 3600;
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert!(w.told("soc", "shop/a").is_empty());
+}
+
+#[test]
+fn a_history_goes_on_from_where_it_was_whatever_somebody_wrote() {
+    for phase in ["Open", "Acknowledged", "Resolved"] {
+        let mut w = told_and_open();
+        waive(&mut w, "shop/legacy", json!({}));
+        w.run_for(Span::minutes(1));
+        let at = w.ticket_key("shop/a");
+        w.die();
+        w.edit(Kind::Ticket, &at, |t| t["status"]["phase"] = json!(phase));
+        w.restart();
+        w.run_for(Span::minutes(1));
+        let status = w.status("shop/a");
+        assert_eq!(status.phase, Phase::Waived, "{phase}");
+        let mut last = None;
+        for entry in &status.history {
+            assert_eq!(entry.from, last, "{phase}: {:?}", status.history);
+            last = Some(entry.to);
+        }
+        assert_eq!(last, Some(Phase::Waived));
+    }
+}
+
+#[test]
+fn a_new_leader_disturbs_nobody_before_it_knows_what_is_muted() {
+    let mut w = World::patrolled();
+    let until = later(&w, Span::days(1));
+    waive(
+        &mut w,
+        "shop/quiet",
+        json!({"treatment": "Mute", "expiresAt": until}),
+    );
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    w.die();
+    for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::TicketWaiver) {
+        w.list(kind);
+    }
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(1));
+    w.list(Kind::TicketWaiver);
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert!(w.told("soc", "shop/a").is_empty());
 }

@@ -46,11 +46,13 @@ fn a_right_taken_away_by_review_alone_stops_a_running_clearing() {
     let mut w = opened();
     w.pod("shop/web", json!({}));
     w.run_for(Span::seconds(10));
+    w.denied.insert(Kind::Pod);
     w.event(Event::Reviewed(
         [(Kind::Pod, Err(Blindness::Denied("list".into())))].into(),
     ));
     w.run_for(Span::minutes(5));
     assert_eq!(w.status("shop/web").phase, Phase::Open);
+    w.denied.clear();
     w.event(Event::Reviewed([(Kind::Pod, Ok(()))].into()));
     w.run_for(Span::seconds(25));
     assert_eq!(
@@ -299,4 +301,20 @@ fn pods_of_a_node_come_by_name_in_whatever_order_they_were_met() {
     let pods = w.engine.inventory().pods_on("n1");
     let names: Vec<&str> = pods.map(|pod| &*pod.key.name).collect();
     assert_eq!(names, ["c", "a", "b"], "by namespace, then name");
+}
+
+#[test]
+fn a_right_that_comes_back_is_noticed_when_no_policy_patrols() {
+    let mut w = opened();
+    w.policy("p", json!({"suspend": true}));
+    w.denied.insert(Kind::Pod);
+    w.event(Event::Reviewed(
+        [(Kind::Pod, Err(Blindness::Denied("list".into())))].into(),
+    ));
+    w.run_for(Span::minutes(1));
+    w.denied.clear();
+    let readable = |w: &World| w.snapshot().kinds[&Kind::Pod].1;
+    assert!(!readable(&w));
+    w.run_for(Span::minutes(6));
+    assert!(readable(&w));
 }

@@ -170,3 +170,20 @@ fn a_ticket_that_comes_back_under_a_clock_that_was_set_back_opened_when_it_did()
     assert!(after.history.iter().any(|h| h.reason == "Recreated"));
     assert_eq!(after.first_opened_at, before.first_opened_at);
 }
+
+#[test]
+fn what_waits_under_a_clock_that_was_set_back_is_not_reported_at_every_look() {
+    let mut w = World::patrolled();
+    w.mood("soc", crate::world::Mood::Refuse("a"));
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.told("soc", "shop/a").len(), 0);
+    w.skew -= 7200;
+    let before = w.writes.len();
+    w.run_for(Span::minutes(40));
+    let reports = w.writes[before..]
+        .iter()
+        .filter(|(_, what)| what == "receiver soc");
+    let reports = reports.count();
+    assert!((1..=8).contains(&reports), "{reports}");
+}

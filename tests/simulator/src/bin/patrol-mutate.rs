@@ -1,7 +1,11 @@
 //! Proves that the simulator finds bugs: plants the deliberate bugs of `mutations.txt`, each
 //! behind a switch, in one copy of the sources outside the work tree, builds that once, and
-//! runs seeds with one bug after the other switched on until a promise breaks. Exit code 0
-//! when every bug was found, else 1.
+//! runs seeds with one bug switched on until a promise breaks, several bugs at a time. A seed
+//! that finds a bug must keep every promise without one. Exit code 0 when every bug was found,
+//! else 1.
+//!
+//! Each bug's own seed is tried first. When that finds nothing any more, because the runs have
+//! changed, the others are tried in order, and the line that the list should have is said.
 //!
 //! `patrol-mutate [--seeds N] [--only WORDS] [--list]`. The copy and its builds are kept
 //! under `$HOME/.cache/kube-patrol/mutants` (or `KUBE_PATROL_MUTANTS`), so that only the
@@ -12,6 +16,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use patrol_simulator::mutations::{Mutation, SWITCH, parse, plant, with_switches};
@@ -24,8 +30,6 @@ const COPIED: [&str; 4] = [
 ];
 /// The root of the crate with the switches.
 const CORE: &str = "crates/patrol-core/src/lib.rs";
-/// Seeds that must find nothing while no bug is switched on.
-const SOUND: &str = "100";
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -43,13 +47,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<bool, String> {
-    let mut seeds = "2000".to_owned();
+    let mut seeds = 2_000;
     let mut only = String::new();
     let mut list = false;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--seeds" => seeds = words.next().ok_or("--seeds: a number is missing")?,
+            "--seeds" => {
+                let number = words.next().and_then(|word| word.parse().ok());
+                seeds = number.ok_or("--seeds: a number is missing")?;
+            }
             "--only" => only = words.next().ok_or("--only: words of a title are missing")?,
             "--list" => list = true,
             _ => {
@@ -70,37 +77,83 @@ fn run() -> Result<bool, String> {
     let tree = cache.join("tree");
     copy_workspace(&root, &tree, &planted(&root, &mutations)?)?;
     build(&tree, &cache)?;
-    // Without a bug nothing may be found, or the finds below prove nothing.
-    if let Some(found) = search(&cache, None, SOUND)? {
-        return Err(format!("a promise breaks without any bug: {found}"));
-    }
-    let seconds = began.elapsed().as_secs();
-    say(&format!(
-        "built, and no promise breaks without a bug: {seconds} s"
-    ));
-    let mut all = true;
-    for (number, mutation) in mutations.iter().enumerate() {
-        if mutation.title.contains(&only) {
-            all &= try_one(number, mutation, &cache, &seeds)?;
-        }
-    }
+    say(&format!("built: {} s", began.elapsed().as_secs()));
+    let wanted: Vec<(usize, &Mutation)> = mutations
+        .iter()
+        .enumerate()
+        .filter(|(_, mutation)| mutation.title.contains(&only))
+        .collect();
+    let all = try_all(&wanted, &cache, seeds)?;
     say(&format!("{} s in all", began.elapsed().as_secs()));
     Ok(all)
 }
 
-fn try_one(number: usize, mutation: &Mutation, cache: &Path, seeds: &str) -> Result<bool, String> {
-    let began = Instant::now();
-    let found = search(cache, Some(number), seeds)?;
-    let (word, how) = match &found {
-        Some(found) => ("found ", found.clone()),
-        None => ("MISSED", format!("by {seeds} seeds")),
+/// Tries them all, as many at a time as there are processors. Whether each was found.
+fn try_all(wanted: &[(usize, &Mutation)], cache: &Path, seeds: u64) -> Result<bool, String> {
+    let next = AtomicUsize::new(0);
+    let sound = Mutex::new(BTreeSet::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let mut all = true;
+        while let Some((number, mutation)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            all &= try_one(*number, mutation, cache, seeds, &sound)?;
+        }
+        Ok(all)
     };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        running
+            .into_iter()
+            .map(|worker| match worker.join() {
+                Ok(done) => done,
+                Err(_) => Err("a worker ended early".to_owned()),
+            })
+            .try_fold(true, |all, one| Ok(one? && all))
+    })
+}
+
+fn try_one(
+    number: usize,
+    mutation: &Mutation,
+    cache: &Path,
+    seeds: u64,
+    sound: &Mutex<BTreeSet<u64>>,
+) -> Result<bool, String> {
+    let began = Instant::now();
+    let mut found = None;
+    if let Some(seed) = mutation.seed {
+        found = search(cache, Some(number), seed, 1)?;
+    }
+    let known = found.is_some();
+    if !known {
+        found = search(cache, Some(number), 0, seeds)?;
+    }
     let seconds = began.elapsed().as_secs();
+    let Some((seed, how)) = found else {
+        say(&format!(
+            "MISSED {:<64} {seconds:>4} s  by {seeds} seeds",
+            mutation.title
+        ));
+        return Ok(false);
+    };
     say(&format!(
-        "{word} {:<55} {seconds:>4} s  {how}",
+        "found  {:<64} {seconds:>4} s  {how}",
         mutation.title
     ));
-    Ok(found.is_some())
+    if !known {
+        say(&format!("       its line in the list: seed: {seed}"));
+    }
+    let checked = |sound: &Mutex<BTreeSet<u64>>| {
+        let mut sound = sound.lock().unwrap_or_else(PoisonError::into_inner);
+        !sound.insert(seed)
+    };
+    // Without the bug nothing may be found, or the find proves nothing.
+    if !checked(sound)
+        && let Some((_, how)) = search(cache, None, seed, 1)?
+    {
+        return Err(format!("a promise breaks without any bug: {how}"));
+    }
+    Ok(true)
 }
 
 fn cache() -> Result<PathBuf, String> {
@@ -222,10 +275,17 @@ fn build(tree: &Path, cache: &Path) -> Result<(), String> {
     ))
 }
 
-/// The first promise that breaks with a bug switched on, if any seed breaks one.
-fn search(cache: &Path, bug: Option<usize>, seeds: &str) -> Result<Option<String>, String> {
+/// The first promise that breaks with a bug switched on in so many seeds from one on, if any
+/// does: the seed, and what it says.
+fn search(
+    cache: &Path,
+    bug: Option<usize>,
+    from: u64,
+    seeds: u64,
+) -> Result<Option<(u64, String)>, String> {
     let mut command = Command::new(cache.join("target/debug/patrol-simulate"));
-    command.args(["--first", "--seeds", seeds]);
+    command.args(["--first", "--threads", "1"]);
+    command.args(["--from", &from.to_string(), "--seeds", &seeds.to_string()]);
     match bug {
         Some(number) => command.env(SWITCH, number.to_string()),
         None => command.env_remove(SWITCH),
@@ -239,7 +299,9 @@ fn search(cache: &Path, bug: Option<usize>, seeds: &str) -> Result<Option<String
         Some(0) => Ok(None),
         Some(1) => {
             let first = text.lines().find(|l| l.starts_with("seed ")).unwrap_or("");
-            Ok(Some(first.chars().take(150).collect()))
+            let number = first.split(&[' ', ':']).nth(1).and_then(|n| n.parse().ok());
+            let seed = number.ok_or_else(|| format!("patrol-simulate said: {first}"))?;
+            Ok(Some((seed, first.chars().take(150).collect())))
         }
         code => Err(format!("patrol-simulate ended with {code:?}")),
     }

@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Ticket;
+use patrol_api::time::Span;
 use patrol_api::words::{AlertReason, Mode, Phase, Severity, ToldState};
 use patrol_core::facts::ObjectKey;
 use patrol_core::fingerprint;
 use patrol_core::kind::Kind;
 
+use super::overlays;
 use crate::book::{LOST_AFTER, Taken};
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
 use crate::world::text;
 
-/// The shortest repeat interval of any scenario, less the second that clocks round away.
-const SHORTEST_REPEAT: u64 = 239_000;
+/// The shortest repeat interval of any scenario.
+const SHORTEST_REPEAT: u64 = 240_000;
 
 /// A receiver takes a telling.
 pub fn on_taken(sim: &mut Sim, new: &Taken) {
@@ -79,6 +81,8 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             return;
         }
     }
+    // Each step of escalation halves it, and clocks round a second away.
+    let shortest = (SHORTEST_REPEAT >> sim.scenario.steps) - 1_000;
     let wrong = match new.state {
         ToldState::Firing if n > 1 => {
             let before = of_place
@@ -88,7 +92,7 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
                 .min();
             match before {
                 None => Some("without the telling before it".to_owned()),
-                Some(at) if new.at < at + SHORTEST_REPEAT && copies.is_empty() => {
+                Some(at) if new.at < at + shortest && copies.is_empty() => {
                     let jumped = sim.book.jumps.iter().any(|jump| *jump >= at);
                     (!jumped).then(|| {
                         format!(
@@ -248,6 +252,31 @@ pub(super) fn audience(
         .collect()
 }
 
+/// Names of the receivers that escalation brought in long ago.
+fn escalated(sim: &Sim, ticket: &Ticket) -> BTreeSet<String> {
+    let finding = &ticket.spec.finding;
+    let status = ticket.status.clone().unwrap_or_default();
+    let Some(policy) = sim.truth.policies().get(&finding.policy) else {
+        return BTreeSet::new();
+    };
+    let works = policy.spec.mode == Mode::Enforce
+        && policy.metadata.deletion_timestamp.is_none()
+        && !policy.spec.suspend
+        && sim.truth.is_compiled(&finding.policy);
+    let age = status.episode.opened_at.map(|at| sim.wall().since(at));
+    let steps = policy.spec.alerts.escalation.iter();
+    steps
+        .filter(|step| {
+            status
+                .severity
+                .is_some_and(|s| step.severities.contains(&s))
+        })
+        .filter(|step| age.is_some_and(|age| age > step.after.plus(Span::minutes(6))))
+        .filter(|_| works)
+        .filter_map(|step| step.receiver.clone())
+        .collect()
+}
+
 fn open_tickets(sim: &Sim) -> Vec<(ObjectKey, Ticket)> {
     sim.world
         .tickets()
@@ -263,7 +292,8 @@ pub fn all_told(sim: &mut Sim) {
     let open = open_tickets(sim);
     for (place, ticket) in &open {
         let status = ticket.status.clone().unwrap_or_default();
-        for name in audience(sim, ticket, &there) {
+        let called = escalated(sim, ticket);
+        for name in audience(sim, ticket, &there).into_iter().chain(called) {
             let Some(receiver) = there.get(&name) else {
                 continue;
             };
@@ -285,7 +315,8 @@ pub fn all_told(sim: &mut Sim) {
                 || status
                     .alert_at
                     .is_some_and(|at| sim.wall().since(at).as_secs() < 360);
-            if !told && !young && !parked {
+            let held = overlays::held_lately(sim, ticket, 6 * MINUTE);
+            if !told && !young && !parked && !held {
                 missed.push(format!(
                     "{name} was never told that {place} is open (episode {}, seq {})",
                     status.episode.n, status.alert_seq
@@ -314,9 +345,13 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
             continue; // it is gone, and nobody can tell it
         };
         let ended = tickets.get(place).is_none_or(|t| {
-            t.status
-                .as_ref()
-                .is_some_and(|s| s.phase == Phase::Resolved)
+            t.status.as_ref().is_some_and(|s| {
+                // Whoever was told hears that somebody took the risk.
+                let waived = s.phase == Phase::Waived
+                    && s.phase_since
+                        .is_some_and(|at| sim.wall().since(at) > Span::minutes(2));
+                s.phase == Phase::Resolved || waived
+            })
         });
         if closed || !ended || sim.book.unwilling.contains(name) {
             continue;
@@ -362,7 +397,7 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
         let folded = tickets
             .get(place)
             .and_then(|t| t.status.as_ref())
-            .is_some_and(|s| s.flapping);
+            .is_some_and(|s| s.flapping && s.phase == Phase::Resolved);
         if parked || resting || observed || folded {
             continue;
         }
@@ -422,7 +457,8 @@ pub fn at_end(sim: &mut Sim) {
                 .book
                 .parked
                 .contains_key(&(place.clone(), receiver.uid.clone()));
-            if !young && !parked && last.is_none_or(|at| at + most < sim.now) {
+            let held = overlays::held_lately(sim, &ticket, most);
+            if !young && !parked && !held && last.is_none_or(|at| at + most < sim.now) {
                 missed.push(format!(
                     "{name} was last reminded of {place} {:?} s ago, and wants to be every {repeat}",
                     last.map(|at| (sim.now - at) / 1000)

@@ -150,7 +150,7 @@ fn told_is_true(
         // A receiver that wants no ends gets none; its record is closed all the same.
         let unwanted = silent && sim.book.unwilling.contains(&record.receiver);
         // When a ticket ends, who may have been told counts as told.
-        let ended = status.phase == Phase::Resolved
+        let ended = matches!(status.phase, Phase::Resolved | Phase::Waived)
             || (record.episode, record.seq) < (status.episode.n, status.alert_seq);
         let perhaps = ended
             && !silent

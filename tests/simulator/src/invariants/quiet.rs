@@ -42,7 +42,11 @@ pub fn at_rest(sim: &mut Sim) {
     let fresh = sim
         .failing_since
         .values()
-        .any(|since| *since + 120_000 >= from);
+        .any(|since| *since + 120_000 >= from)
+        // So do the ends of what people laid over tickets; nobody knows when after a jump.
+        || sim.book.overlay_ends.iter().any(|end| {
+            (*end + 120_000 >= from && *end <= sim.now) || !sim.book.jumps.is_empty()
+        });
     if !fresh && let Some(first) = loud.first() {
         sim.break_promise(
             "I10",

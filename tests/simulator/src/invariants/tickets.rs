@@ -12,7 +12,7 @@ use patrol_api::words::{Mode, Phase, ToldState};
 use patrol_core::facts::ObjectKey;
 use patrol_core::fingerprint;
 
-use super::undelivered;
+use super::{overlays, undelivered};
 use crate::book::Taken;
 use crate::judge::Said;
 use crate::scenario::MINUTE;
@@ -38,6 +38,7 @@ pub fn at_rest(sim: &mut Sim) {
     labels(sim, &tickets);
     policies(sim);
     undelivered::at_rest(sim);
+    overlays::at_rest(sim);
 }
 
 /// The receivers have been well for long: no ticket says any more that they are not.
@@ -45,6 +46,7 @@ pub fn at_end(sim: &mut Sim) {
     let tickets: BTreeMap<ObjectKey, Ticket> = sim.world.tickets().into_iter().collect();
     phantoms(sim, &tickets);
     undelivered::at_rest(sim);
+    overlays::at_rest(sim);
 }
 
 fn lost(sim: &mut Sim, tickets: &BTreeMap<ObjectKey, Ticket>) {

@@ -11,6 +11,7 @@ use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
 use patrol_core::facts::ObjectKey;
 
 use super::alerts::{Receiver, audience, receivers, routed_to};
+use super::overlays;
 use crate::process::ATTEMPT_WINDOW;
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
@@ -116,7 +117,8 @@ fn surely(sim: &Sim) -> BTreeSet<String> {
             continue;
         };
         let most = patience(sim, finding).as_millis() + SLACK;
-        if sim.wall().since(edge).as_millis() < most {
+        // What may not go out yet is not undelivered.
+        if sim.wall().since(edge).as_millis() < most || overlays::held_lately(sim, &ticket, most) {
             continue;
         }
         for name in audience(sim, &ticket, &there) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::Alerts;
 use patrol_api::ticket::{Ticket, TicketStatus};
-use patrol_api::time::Time;
 use patrol_api::words::{Mode, Phase, Severity, ToldState};
 
 use super::super::Patrol;
@@ -18,9 +17,9 @@ use crate::ticket::routing::is_for;
 
 impl Patrol {
     /// Who is told about a ticket.
-    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus, now: Time) -> Vec<Route> {
+    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
         let mut routes = self.routed(ticket, status);
-        if let Some(until) = self.held_until(ticket, status, now) {
+        if let Some(until) = self.held_until(ticket, status) {
             for route in &mut routes {
                 route.pace.held_until = Some(until);
             }

@@ -145,7 +145,7 @@ impl Patrol {
             let Some((ticket, status)) = self.tickets.view(&key) else {
                 continue;
             };
-            let mut routes = self.routes(ticket, status, now.wall).into_iter();
+            let mut routes = self.routes(ticket, status).into_iter();
             let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
                 continue;
             };
@@ -171,7 +171,9 @@ impl Patrol {
                 drafts.entry(group).or_default().add(item, interval);
             } else if item.telling.due > horizon {
                 put_off.push(key);
-            } else if item.telling.is_edge() || joins(&route, &item.telling, now.wall) {
+            } else if (may_join(&item.telling) || joins(&route, &item.telling, now.wall))
+                && ledger::may_go_at(&item.telling, status, &route.pace, now.wall) <= now.wall
+            {
                 joiners.push((group, item));
             }
         }
@@ -330,6 +332,12 @@ impl Draft {
                 ));
         self.items.push(item);
     }
+}
+
+/// Whether it may go before its time with a message that goes now: an edge that only waits for company. Whoever hears of a
+/// ticket because it is old hears of it when it is.
+fn may_join(telling: &Telling) -> bool {
+    telling.is_edge() && telling.reason != AlertReason::Escalated
 }
 
 /// Whether a sign of life that is due soon goes with a message that goes now.

@@ -85,6 +85,11 @@ impl Patrol {
         }
     }
 
+    /// Whether what the process that led before told is still to be doubted.
+    pub(in crate::engine) const fn has_predecessor(&self) -> bool {
+        self.agenda.succeeded
+    }
+
     /// What the process that led before told and did not write down, nobody knows.
     pub(in crate::engine) fn doubt_predecessor(&mut self) {
         if !std::mem::take(&mut self.agenda.succeeded) {

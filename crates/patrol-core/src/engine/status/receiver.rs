@@ -52,6 +52,9 @@ pub(in crate::engine) fn receiver_status(
         class: trouble.map(|class| class.as_str().to_owned()),
         not_before: state.not_before_wall,
     });
+    if state.is_yet_to_be_asked() {
+        return status;
+    }
     let tried = state.last_success.is_some() || trouble.is_some();
     let blocked = matches!(trouble, Some(DeliveryClass::Blocked));
     let secret = matches!(trouble, Some(DeliveryClass::SecretMissing));

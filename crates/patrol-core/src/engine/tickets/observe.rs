@@ -20,6 +20,9 @@ use crate::ticket::life::{self, Assessment};
 /// shorter.
 const LAST_WORDS: Span = Span::seconds(60);
 
+/// A watch lags behind the answers to writes by less: one that says nothing for longer is opened anew.
+const WATCH_LAG: Span = Span::minutes(5);
+
 impl Patrol {
     pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, ticket: Ticket, now: Now) {
         if let Some(listed) = &mut self.tickets.listed {
@@ -120,6 +123,10 @@ impl Patrol {
     }
 
     pub(in crate::engine) fn ticket_gone(&mut self, key: &ObjectKey, now: Now) {
+        // It goes before this process has acted: whoever led before may have told of it.
+        if self.leading && self.has_predecessor() {
+            self.doubt_untold(key);
+        }
         let unsure = self.is_unsure(key);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
@@ -169,18 +176,23 @@ impl Patrol {
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
-            // A list may be older than an answer that overtook it: then only a read tells.
-            let overtaken = self.leading
-                && self.tickets.held.get(&key).is_some_and(|held| {
-                    held.answered
-                        .is_some_and(|at| now.mono < at.plus(LAST_WORDS))
-                });
-            if overtaken && let Some(held) = self.tickets.held.get_mut(&key) {
-                held.unread = true;
-                self.tickets.touch(&key);
-            } else {
-                self.ticket_gone(&key, now);
-            }
+            self.ticket_unmentioned(&key, now);
+        }
+    }
+
+    /// The watch deleted a ticket, or its list has none. That may be older than an answer that
+    /// overtook it, of a ticket that was made anew under the same name: then only a read tells.
+    pub(in crate::engine) fn ticket_unmentioned(&mut self, key: &ObjectKey, now: Now) {
+        let overtaken = self.leading
+            && self.tickets.held.get(key).is_some_and(|held| {
+                held.answered
+                    .is_some_and(|at| now.mono < at.plus(WATCH_LAG))
+            });
+        if overtaken && let Some(held) = self.tickets.held.get_mut(key) {
+            held.unread = true;
+            self.tickets.touch(key);
+        } else {
+            self.ticket_gone(key, now);
         }
     }
 

@@ -205,6 +205,7 @@ impl Patrol {
             return false;
         };
         held.wanted = false;
+        let phase = held.status.phase;
         let change = life::advance(
             &mut held.status,
             &mut held.clean_since,
@@ -218,7 +219,7 @@ impl Patrol {
         );
         // By the clock that nobody sets: what is owed is held in memory alone.
         let until = held.vanished.plus(END_OWED_FOR);
-        if change.transition == Some("Resolved") {
+        if has_ended(phase, held.status.phase) {
             self.count_unsure_as_told(key, now);
         }
         let left = Span::millis(until.since(now.mono));
@@ -246,7 +247,7 @@ impl Patrol {
             self.want_write(key, Severity::Info, now);
             return;
         }
-        let before = held.status.severity;
+        let (phase, before) = (held.status.phase, held.status.severity);
         let bootstrap = object
             .status
             .is_none()
@@ -264,7 +265,7 @@ impl Patrol {
             &rules,
             now.wall,
         );
-        if change.transition == Some("Resolved") {
+        if has_ended(phase, held.status.phase) {
             self.count_unsure_as_told(key, now);
         }
         let Some(held) = self.tickets.held.get(key) else {
@@ -365,4 +366,9 @@ impl Patrol {
                 r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
             })
     }
+}
+
+/// Whether it is over now for whoever was told: resolved, or somebody took the risk.
+fn has_ended(before: Phase, now: Phase) -> bool {
+    now != before && matches!(now, Phase::Resolved | Phase::Waived)
 }

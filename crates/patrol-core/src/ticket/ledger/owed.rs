@@ -103,12 +103,30 @@ pub fn obligation(
     }
 }
 
-/// What was due and did not go out in time waits for the next opening if its window has closed since.
+/// What was due and did not go out in time waits for the next opening if its window has closed since, and has waited only
+/// since the last one if it is open again.
 pub fn put_off(telling: &mut Telling, status: &TicketStatus, pace: &Pace, now: Time) {
     if telling.due >= now {
         return;
     }
-    let errand = match (telling.state, telling.is_edge()) {
+    let opens = may_go_at(telling, status, pace, now);
+    if opens > now {
+        telling.due = opens;
+    } else {
+        let errand = errand_for(telling, status);
+        telling.due = pace.windows.open_since(telling.due, now, errand);
+    }
+}
+
+/// From `at` on, when the windows, and what holds the ticket's messages back, let it go. What goes before it is due, with
+/// a message that goes anyway, asks as well: a window that is closed keeps even company out.
+#[must_use]
+pub fn may_go_at(telling: &Telling, status: &TicketStatus, pace: &Pace, at: Time) -> Time {
+    pace.opening(at, errand_for(telling, status))
+}
+
+fn errand_for(telling: &Telling, status: &TicketStatus) -> Errand {
+    match (telling.state, telling.is_edge()) {
         (ToldState::Closed, _) => Errand {
             critical: status.severity == Some(Severity::Critical),
             resolved: true,
@@ -116,10 +134,6 @@ pub fn put_off(telling: &mut Telling, status: &TicketStatus, pace: &Pace, now: T
         },
         (ToldState::Firing, true) => errand_of(status, status.alert_reason),
         (ToldState::Firing, false) => errand_of(status, None),
-    };
-    let opens = pace.opening(now, errand);
-    if opens > now {
-        telling.due = opens;
     }
 }
 
