@@ -253,7 +253,14 @@ impl Sim {
             return;
         };
         let life = process.life;
-        self.plan(after, Occur::Lead { pid, life, leading });
+        let term = self.term;
+        let lead = Occur::Lead {
+            pid,
+            life,
+            leading,
+            term,
+        };
+        self.plan(after, lead);
     }
 
     /// The lease is free and given to a process that can take it.
@@ -284,13 +291,14 @@ impl Sim {
             self.plan(2_000, Occur::Elect(pid));
             return;
         };
-        // Whoever leads in its own eyes without the lease hears of it before long.
+        self.term += 1;
+        // Whoever leads in its own eyes without the lease hears of it before long, and before it gets it again.
         for other in 0..count {
             let believes = self
                 .processes
                 .get(other)
                 .is_some_and(|p| p.leading && !p.paused);
-            if other != chosen && believes {
+            if believes {
                 self.lead(other, false, 1);
             }
         }

@@ -95,6 +95,7 @@ pub enum Occur {
         pid: usize,
         life: u32,
         leading: bool,
+        term: u64,
     },
     /// A kind's CRD is back.
     Installed(Kind),
@@ -129,6 +130,8 @@ pub struct Sim {
     pub processes: Vec<Process>,
     /// Who holds the lease.
     pub holder: Option<usize>,
+    /// How often it was given.
+    pub term: u64,
     /// Receivers' moods by address.
     pub moods: BTreeMap<String, Mood>,
     /// Faults of effects, now.
@@ -166,6 +169,7 @@ impl Sim {
             world: World::default(),
             processes: (0..scenario.replicas).map(|_| Process::new()).collect(),
             holder: None,
+            term: 0,
             moods: BTreeMap::new(),
             faults: scenario.faults,
             weather: scenario.weather,
@@ -348,7 +352,16 @@ impl Sim {
             Occur::Start(pid) => self.start(pid),
             Occur::Resume(pid, life) => self.resume(pid, life),
             Occur::Elect(pid) => self.elect(pid),
-            Occur::Lead { pid, life, leading } => {
+            Occur::Lead {
+                pid,
+                life,
+                leading,
+                term,
+            } => {
+                // It got the lease again before it heard that it had lost it, and heard of both then.
+                if !leading && self.holder == Some(pid) && term < self.term {
+                    return;
+                }
                 if let Some(process) = self.processes.get_mut(pid)
                     && process.life == life
                 {

@@ -142,8 +142,18 @@ pub fn effect(effect: &Effect) -> String {
         Effect::WriteWaiverStatus { id, at, .. } => {
             format!("WriteWaiverStatus {} {} @{}", id.0, at.key, at.version)
         }
-        Effect::WriteReceiverStatus { id, at, .. } => {
-            format!("WriteReceiverStatus {} {} @{}", id.0, at.key, at.version)
+        Effect::WriteReceiverStatus { id, at, status } => {
+            let failing = status.circuit.as_ref().and_then(|c| c.class.as_deref());
+            format!(
+                "WriteReceiverStatus {} {} @{} {} waiting since {:?}, accepted at {:?}, failing as {failing:?}, {} groups",
+                id.0,
+                at.key,
+                at.version,
+                status.pending,
+                status.oldest_pending_time,
+                status.last_success_time,
+                status.groups.len()
+            )
         }
         Effect::Send { id, target, notice } => {
             let tickets: Vec<String> = notice

@@ -105,10 +105,14 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             }
         }
         // It came and went before it could be told: one line says both.
-        ToldState::Closed if new.reason == AlertReason::Late => of_place
-            .iter()
-            .any(|t| t.state == ToldState::Firing && t.rank.0 == episode)
-            .then(|| "as missed, having been told that it fires".to_owned()),
+        ToldState::Closed if new.reason == AlertReason::Late => {
+            let heard = of_place
+                .iter()
+                .filter(|t| t.ticket_uid == new.ticket_uid)
+                .any(|t| t.state == ToldState::Firing && t.rank.0 == episode && is_known(sim, t));
+            (heard && !may_be_misled(sim, &new.place))
+                .then(|| "as missed, having been told that it fires".to_owned())
+        }
         ToldState::Closed => {
             let opened = of_place
                 .iter()
@@ -129,6 +133,23 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             ),
         );
     }
+}
+
+/// Whether whoever leads now can know of a telling: whoever told it may be gone without a record, and then the policy says
+/// who may have been told, as it was before it was edited.
+fn is_known(sim: &Sim, told: &Taken) -> bool {
+    let policy = sim
+        .world
+        .get(Kind::Ticket, &told.place)
+        .map(|ticket| text(ticket, "/spec/finding/policy").to_owned());
+    let edited = policy.and_then(|policy| sim.book.edited.get(&policy).copied());
+    !(edited.is_some_and(|edited| edited >= told.at) && sim.book.upset_since(told.at))
+}
+
+/// Whether a process may have begun with a status that somebody else wrote.
+fn may_be_misled(sim: &Sim, place: &ObjectKey) -> bool {
+    let meddled = sim.book.meddled.get(place);
+    meddled.is_some_and(|ats| ats.iter().any(|at| sim.book.may_be_missed(*at)))
 }
 
 /// A receiver as the world has it.

@@ -33,6 +33,8 @@ pub fn at_rest(sim: &mut Sim) {
             Wrote::Delete => {}
             // Whoever was unwell is asked again within ten minutes, and only then it ends.
             _ if sim.scenario.moody && is_about_delivery(sim, &write.key) => delivery += 1,
+            // Which is told to a policy's own webhook, whose address is kept for that.
+            Wrote::Finalizer if sim.scenario.moody => delivery += 1,
             Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer | Wrote::Waiver => {
                 loud.push(format!("{:?} of {} at {}", write.what, write.key, write.at));
             }
