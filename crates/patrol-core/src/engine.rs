@@ -112,6 +112,8 @@ pub struct Patrol {
     calm_since: Mono,
     /// Since when this process leads, if it does.
     led_since: Mono,
+    /// How far the wall clock is ahead of the API server's, where that matters: seconds.
+    skew: i64,
     /// When the kinds that are refused were last asked for beside the patrols.
     refused_asked: Mono,
     closing: policies::Closing,
@@ -171,6 +173,7 @@ impl Patrol {
             ticked: None,
             calm_since: Mono::default(),
             led_since: Mono::default(),
+            skew: 0,
             refused_asked: Mono::default(),
             closing: policies::Closing::default(),
             deliveries: own_work::Deliveries::default(),
@@ -221,6 +224,7 @@ impl Patrol {
             // Whoever stood in for a receiver that was not ready may have been told as well.
             self.settle_standbys(now);
             self.doubt_predecessor();
+            self.retain_tickets(now);
             self.settle_tickets(now);
             self.send_due(now);
             self.beat(now);
@@ -314,6 +318,8 @@ impl Patrol {
         self.inventory.clock_set(now.wall);
         self.tickets.clock_jumped(now.wall);
         self.overflow.recount();
+        self.stand_waivers(now);
+        self.waivers_moved();
         self.routes_changed();
         self.mark_everything();
     }

@@ -44,6 +44,9 @@ pub enum Event {
     Written(WriteId, WriteResult),
     /// A delivery ended: for each part, the events it told and what became of it.
     Delivered(DeliveryId, Vec<PartOutcome>),
+    /// The wall clock is so many seconds ahead of the API server's (behind: negative). Said when that begins to matter,
+    /// when it changes much, and, as 0, when it is over.
+    Skewed(i64),
     /// Leadership was gained or lost.
     Leading(bool),
     /// Time passed, or there is room to work. The only event on which the engine judges,

@@ -37,9 +37,56 @@ impl Skew {
     }
 }
 
+/// From this difference on signatures are at risk: whoever checks them allows as little as five minutes.
+const MATTERS: u64 = 120;
+/// Changes within this are no news.
+const STEADY: u64 = 60;
+
+/// Tells the difference where it matters, and when that ends.
+#[derive(Debug, Default)]
+pub struct Watch {
+    said: i64,
+}
+
+impl Watch {
+    /// What is news of a difference: seconds, or 0 when it matters no more.
+    pub fn news(&mut self, seconds: Option<i64>) -> Option<i64> {
+        let seconds = seconds?;
+        let matters = seconds.unsigned_abs() > MATTERS;
+        let moved = seconds.abs_diff(self.said) > STEADY;
+        let news = match (self.said, matters) {
+            (0, false) => return None,
+            (_, false) => 0,
+            (_, true) if !moved => return None,
+            (_, true) => seconds,
+        };
+        self.said = news;
+        Some(news)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_difference_is_news_when_it_begins_to_matter_when_it_moves_and_when_it_ends() {
+        let mut watch = Watch::default();
+        let rows = [
+            (None, None),
+            (Some(-120), None),
+            (Some(121), Some(121)),
+            (Some(181), None),
+            (Some(182), Some(182)),
+            (Some(-182), Some(-182)),
+            (None, None),
+            (Some(-120), Some(0)),
+            (Some(100), None),
+        ];
+        for (seconds, news) in rows {
+            assert_eq!(watch.news(seconds), news, "{seconds:?}");
+        }
+    }
 
     #[test]
     fn the_servers_time_is_compared_and_its_silence_changes_nothing() {

@@ -59,6 +59,8 @@ pub struct Judge {
     rulebook: Rulebook,
     own: OwnState,
     waivers: BTreeMap<ObjectKey, TicketWaiver>,
+    /// When each was first seen.
+    waivers_since: BTreeMap<ObjectKey, Time>,
     said: BTreeMap<ObjectKey, Said>,
     failures: BTreeSet<(String, &'static str, String)>,
     stale: bool,
@@ -76,6 +78,7 @@ impl Default for Judge {
             rulebook: Rulebook::default(),
             own: OwnState::default(),
             waivers: BTreeMap::new(),
+            waivers_since: BTreeMap::new(),
             said: BTreeMap::new(),
             failures: BTreeSet::new(),
             stale: true,
@@ -102,6 +105,9 @@ impl Judge {
                     self.inventory.sight_mut(Kind::TicketWaiver).seen(&seen.key);
                     self.listed_waivers.insert(seen.key.clone());
                     let before = self.waivers.insert(seen.key.clone(), (**waiver).clone());
+                    if before.is_none() {
+                        self.waivers_since.insert(seen.key.clone(), now);
+                    }
                     self.stale |= before.is_none_or(|b| b.spec != waiver.spec);
                 }
                 _ => self.stale |= !self.inventory.upsert((**seen).clone()).is_empty(),
@@ -345,6 +351,16 @@ impl Judge {
     #[must_use]
     pub fn knows(&self, waiver: &ObjectKey) -> bool {
         self.waivers.contains_key(waiver)
+    }
+
+    /// Whether it was known at this time already.
+    #[must_use]
+    pub fn knew(&self, waiver: &ObjectKey, at: Time) -> bool {
+        self.knows(waiver)
+            && self
+                .waivers_since
+                .get(waiver)
+                .is_some_and(|since| *since <= at)
     }
 
     /// Whether a waiver is known, or cannot be known not to be there.

@@ -16,7 +16,7 @@ use patrol_kube::events::Suppressed;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings, LeaseStats};
 use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
-use patrol_kube::skew::Skew;
+use patrol_kube::skew::{self, Skew};
 use patrol_kube::writer::{WRITES_PER_SECOND, Writer, writer};
 use patrol_notify::Secret;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,9 @@ const LEAST: Duration = Duration::from_secs(5);
 const ENGINE_ENDS: Duration = Duration::from_millis(6_500);
 const WRITER_ENDS: Duration = Duration::from_secs(1);
 const LEASE_ENDS: Duration = Duration::from_secs(2);
+
+/// The API server's clock is compared with ours at every reply.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(10);
 
 /// Events read ahead of the engine.
 const AHEAD: usize = 1024;
@@ -231,6 +234,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         drop(reader.run().await);
         "the watches"
     });
+    tasks.spawn(watch_clock(skew.clone(), shell.answers.0.clone()));
     let mut writes = tokio::spawn(worker.run());
     tasks.spawn(async move {
         loop {
@@ -390,6 +394,20 @@ fn event_metrics(families: &mut Families, suppressed: &Suppressed) {
             .counts()
             .map(|(reason, n)| ([reason.to_owned()], n)),
     );
+}
+
+/// Says when the clock goes wrong, and when it goes right again.
+async fn watch_clock(skew: Skew, events: mpsc::UnboundedSender<Event>) -> &'static str {
+    let mut watch = skew::Watch::default();
+    let mut beats = tokio::time::interval(LOOK_AT_CLOCK);
+    loop {
+        beats.tick().await;
+        if let Some(seconds) = watch.news(skew.seconds())
+            && events.send(Event::Skewed(seconds)).is_err()
+        {
+            return "the watch on the clock";
+        }
+    }
 }
 
 fn skew_metrics(families: &mut Families, skew: &Skew) {

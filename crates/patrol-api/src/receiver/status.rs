@@ -19,6 +19,9 @@ pub struct AlertReceiverStatus {
     /// When it last accepted a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_time: Option<Time>,
+    /// When its failover receiver last began or ended to be told in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failover_time: Option<Time>,
     /// Tellings it is owed and has not accepted.
     #[schemars(schema_with = "crate::schema::count")]
     pub pending: u64,

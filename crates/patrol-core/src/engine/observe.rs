@@ -62,6 +62,10 @@ impl Patrol {
                 let touched = self.inventory.count_instances(&crd, count);
                 self.touch(touched);
             }
+            Event::Skewed(seconds) => {
+                self.skew = seconds;
+                self.evaluation.status_dirty = true;
+            }
             Event::Tick
             | Event::Written(..)
             | Event::Delivered(..)

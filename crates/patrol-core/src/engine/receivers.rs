@@ -64,6 +64,8 @@ pub(super) struct ReceiverState {
     failing_since: Option<Time>,
     /// Whether another stands in for it.
     failed_over: bool,
+    /// When another last began or ended to stand in for it.
+    failover_at: Option<Time>,
     pub batch: usize,
     /// Tellings the receiver refused for their content, until when.
     pub parked: BTreeMap<String, Mono>,
@@ -115,6 +117,7 @@ impl ReceiverState {
             beaten: None,
             failing_since: None,
             failed_over: false,
+            failover_at: None,
             batch: BATCH,
             parked: BTreeMap::new(),
             tokens: i64::from(manner.burst) * MESSAGE,
@@ -144,6 +147,17 @@ impl ReceiverState {
         self.failed_over.then_some(failover)
     }
 
+    /// Who may have stood in for it at this time or since, by any process.
+    pub fn failed_over_since(&self, at: Time) -> Option<&Failover> {
+        let failover = self.object.as_ref()?.spec.failover.as_ref()?;
+        (self.failed_over || self.failover_at.is_some_and(|last| last >= at)).then_some(failover)
+    }
+
+    /// When another last began or ended to stand in for it.
+    pub const fn failover_at(&self) -> Option<Time> {
+        self.failover_at
+    }
+
     /// Whether the process that led before said that it is not ready, and nothing was sent since: that stays so until it
     /// accepts something, or the next process would not know who stands in for it.
     pub fn is_yet_to_be_asked(&self) -> bool {
@@ -155,6 +169,7 @@ impl ReceiverState {
         self.status = object.status.clone().unwrap_or_default();
         self.last_success = self.status.last_success_time;
         self.failing_since = standby::failing_since(&self.status);
+        self.failover_at = self.status.last_failover_time;
         let groups = self.status.groups.iter();
         self.groups = groups.map(|g| (g.key.clone(), g.clone())).collect();
     }

@@ -358,9 +358,21 @@ impl Patrol {
                 "ReceiverUnavailable",
                 format!("{first}: {}: {}", class.as_str(), advice(*class)),
             ),
+            None if self.skew != 0 => (None, "ClockSkew", skewed(self.skew)),
             None => (Some(true), "Accepting", "no receiver is in trouble".into()),
         }
     }
+}
+
+/// What a wrong clock does to alerts that are accepted so far. Says whole minutes, for it must not say something else at
+/// every look.
+fn skewed(ahead: i64) -> String {
+    let minutes = (ahead.unsigned_abs() + 30) / 60;
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    format!(
+        "this process's clock is {minutes} minutes {way} the API server's, and receivers that check signatures refuse those of \
+         another time: synchronise the clock of its node"
+    )
 }
 
 /// Whether a condition that flipped is worth an event, and whether as a warning.

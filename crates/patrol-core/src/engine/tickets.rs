@@ -8,6 +8,7 @@ mod answer;
 mod buried;
 mod observe;
 mod queue;
+mod retention;
 mod settle;
 mod write;
 
@@ -45,6 +46,7 @@ pub(super) struct Tickets {
     listed: Option<Keys>,
     /// UIDs that the server said are gone, for as long as a watch may still speak of them.
     buried: buried::Buried,
+    retention: retention::Retention,
 }
 
 /// The writes a ticket can need.

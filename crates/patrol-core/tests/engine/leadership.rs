@@ -4,6 +4,7 @@ use patrol_api::time::Span;
 use patrol_api::words::Phase;
 use patrol_core::event::{Event, Refusal, WriteResult};
 use patrol_core::facts::decode_value;
+use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::json;
 
@@ -265,4 +266,37 @@ fn late_words_about_a_ticket_that_was_made_anew_bring_nothing_back() {
     )));
     w.run_for(Span::minutes(10));
     assert_eq!(w.told("soc", "shop/a"), told);
+}
+
+/// It led for minutes and saw no tickets: what the one before it wrote last was not its own.
+#[test]
+fn a_new_leader_that_was_blind_at_first_takes_over_what_it_finds() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    let at = w.ticket_key("shop/a");
+    w.event(Event::Leading(false));
+    w.event(Event::Lost(Kind::Ticket, Blindness::Failing("x".into())));
+    w.silent.insert(Kind::Ticket);
+    let now = w.wall().to_string();
+    w.edit(Kind::Ticket, &at, |t| {
+        let status = &mut t["status"];
+        status["phase"] = json!("Resolved");
+        status["episode"]["resolvedAt"] = json!(now);
+        status["episode"]["resolution"] = json!("Fixed");
+        status["alerts"][0]["state"] = json!("Closed");
+        let end = json!({"at": now, "from": "Open", "to": "Resolved", "reason": "Resolved"});
+        status["history"].as_array_mut().unwrap().push(end);
+    });
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(3));
+    w.silent.clear();
+    w.list(Kind::Ticket);
+    w.run_for(Span::minutes(3));
+    let status = w.status("shop/a");
+    assert_eq!((status.phase, status.episode.n), (Phase::Open, 2));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Firing 2.2.1 Reopened"
+    );
 }

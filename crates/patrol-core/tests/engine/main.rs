@@ -23,6 +23,7 @@ mod pacing;
 mod patrols;
 mod people;
 mod policies;
+mod retention;
 mod server;
 mod sight;
 mod tickets;

@@ -208,6 +208,39 @@ fn whoever_stood_in_for_the_process_before_hears_the_end() {
 }
 
 #[test]
+fn whoever_stood_in_for_the_process_before_the_last_hears_the_end() {
+    let mut w = World::new();
+    w.receiver("backup", json!({}));
+    w.receiver(
+        "soc",
+        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
+    );
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(14));
+    w.mood("backup", Mood::Unanswered);
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.told("backup", "shop/a")[0], "Firing 1.1.1 Opened");
+    w.die();
+    // The next one needs no stand-in for long, and dies as well before it has an answer.
+    w.mood("soc", Mood::Accept);
+    w.restart();
+    w.run_for(Span::seconds(40));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.die();
+    w.mood("backup", Mood::Accept);
+    w.restart();
+    w.run_for(Span::minutes(2));
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("backup", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+#[test]
 fn f32_a_new_receiver_hears_of_everything_that_is_open_in_one_digest() {
     let mut w = World::new();
     w.policy(

@@ -545,3 +545,15 @@ fn a_new_leader_disturbs_nobody_before_it_knows_what_is_muted() {
     assert_eq!(w.status("shop/a").phase, Phase::Open);
     assert!(w.told("soc", "shop/a").is_empty());
 }
+
+#[test]
+fn a_waiver_that_holds_again_after_the_clock_was_set_back_is_not_overdue() {
+    let mut w = World::patrolled_with(WITH_WAIVERS);
+    let until = later(&w, Span::days(2));
+    waive(&mut w, "shop/old", json!({"expiresAt": until}));
+    w.run_for(Span::days(3));
+    assert_eq!(w.status("shop/old").phase, Phase::Open);
+    w.skew -= 2 * 86_400;
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.status("shop/old").phase, Phase::Resolved);
+}

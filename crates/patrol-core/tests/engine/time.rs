@@ -187,3 +187,30 @@ fn what_waits_under_a_clock_that_was_set_back_is_not_reported_at_every_look() {
     let reports = reports.count();
     assert!((1..=8).contains(&reports), "{reports}");
 }
+
+#[test]
+fn a_wrong_clock_shows_where_alerts_are_reported_and_a_failing_receiver_goes_first() {
+    use patrol_core::event::{DeliveryClass, Event};
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.says("p", "Alerting"), "True(Accepting)");
+    w.event(Event::Skewed(-290));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.says("p", "Alerting"), "Unknown(ClockSkew)");
+    let says = w.policy_status("p").conditions;
+    let says = says.iter().find(|c| c.type_ == "Alerting").unwrap();
+    assert!(
+        says.message.contains("5 minutes behind"),
+        "{}",
+        says.message
+    );
+    w.mood("soc", crate::world::Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/b", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.says("p", "Alerting"), "False(ReceiverUnavailable)");
+    w.mood("soc", crate::world::Mood::Accept);
+    w.event(Event::Skewed(0));
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.says("p", "Alerting"), "True(Accepting)");
+}

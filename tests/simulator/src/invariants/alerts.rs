@@ -429,7 +429,8 @@ fn ends_owed(sim: &Sim, there: &BTreeMap<String, Receiver>) -> Vec<String> {
         let telling = (place.clone(), receiver.to_owned(), episode, seq);
         let estranged = !sim.book.recorded.contains(&telling) && sim.book.lost_the_way(at);
         // The address went with an edit, and then the ticket with the record of it.
-        let lapsed = !tickets.contains_key(place)
+        let unrecorded_since = meddled.iter().any(|since| *since >= at);
+        let lapsed = (!tickets.contains_key(place) || unrecorded_since)
             && name
                 .strip_prefix("policy/")
                 .and_then(since)

@@ -229,13 +229,14 @@ fn disturbs(sim: &Sim, new: &Taken) -> Option<String> {
         return None;
     }
     let process = sim.processes.get(new.pid).filter(|p| p.life == new.life)?;
+    let asked = sim.wall().minus(Span::millis(sim.now - new.asked));
     let mute = over(&sim.world, &ticket, Treatment::Mute)
         .into_iter()
         .find(|(key, mute)| {
             let edited = sim.book.waiver_edits.get(key).copied().unwrap_or(0);
             edited < since
                 && until(mute) > sim.wall().plus(Span::seconds(2))
-                && process.witness.judge.knows(key)
+                && process.witness.judge.knew(key, asked)
         });
     if let Some((key, _)) = mute {
         return Some(format!("{key} mutes it"));

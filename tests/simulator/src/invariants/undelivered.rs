@@ -9,6 +9,7 @@ use patrol_api::ticket::{Finding, Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
 use patrol_core::facts::ObjectKey;
+use patrol_core::kind::Kind;
 
 use super::alerts::{Receiver, audience, receivers, routed_to};
 use super::overlays;
@@ -59,7 +60,15 @@ pub fn may_hold(sim: &Sim, policy: &str) -> bool {
         finding.check != CHECK && (finding.policy == policy || finding.policy == COVERAGE_POLICY)
     };
     let there = receivers(sim);
-    sim.world.tickets().iter().any(|(place, ticket)| {
+    // The end of a ticket that is gone may be owed as well: whoever refused it is asked again after an hour.
+    let ends = sim.book.parked.keys().any(|(place, uid)| {
+        let gone = sim.world.get(Kind::Ticket, place).is_none();
+        let of = sim.book.policies.get(place).map(|(name, _)| name.as_str());
+        let receiver = there.values().find(|r| r.uid == *uid);
+        gone && of.is_some_and(|name| name == policy || name == COVERAGE_POLICY)
+            && receiver.is_some_and(|r| is_end_owed(sim, place, r))
+    });
+    ends || sim.world.tickets().iter().any(|(place, ticket)| {
         if !counts(&ticket.spec.finding) {
             return false;
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::Alerts;
+use patrol_api::receiver::Failover;
 use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Time;
 use patrol_api::words::{Mode, Phase, Severity, ToldState};
 
 use super::super::Patrol;
-use super::super::receivers::own_webhook_name;
+use super::super::receivers::{ReceiverState, own_webhook_name};
 use super::Route;
 use super::alarms::forgets;
 use crate::ticket::alive;
@@ -84,14 +86,33 @@ impl Patrol {
     }
 
     /// With those who stand in for receivers that are not ready.
-    fn with_failover(&self, mut routes: Vec<Route>, status: &TicketStatus) -> Vec<Route> {
+    fn with_failover(&self, routes: Vec<Route>, status: &TicketStatus) -> Vec<Route> {
+        self.with_standbys(routes, status, ReceiverState::fails_over_to)
+    }
+
+    /// With those who may have stood in for a receiver at this time or since.
+    pub(super) fn with_former_standbys(
+        &self,
+        routes: Vec<Route>,
+        status: &TicketStatus,
+        at: Time,
+    ) -> Vec<Route> {
+        dedup(self.with_standbys(routes, status, |state| state.failed_over_since(at)))
+    }
+
+    fn with_standbys(
+        &self,
+        mut routes: Vec<Route>,
+        status: &TicketStatus,
+        of: impl Fn(&ReceiverState) -> Option<&Failover>,
+    ) -> Vec<Route> {
         let severity = status.severity.unwrap_or(Severity::Medium);
         let mut others = vec![];
         for route in &routes {
             let Some(state) = self.receivers.get(&route.receiver) else {
                 continue;
             };
-            let Some(failover) = state.fails_over_to() else {
+            let Some(failover) = of(state) else {
                 continue;
             };
             if severity < failover.min_severity {

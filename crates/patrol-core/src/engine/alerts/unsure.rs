@@ -115,8 +115,10 @@ impl Patrol {
             return;
         };
         let (episode, seq) = (status.episode.n, status.alert_seq);
-        let untold: Vec<(String, String)> = self
-            .routed(ticket, status)
+        // A process of before the last one may have told it, too, when another stood in for a receiver.
+        let since = status.alert_at.unwrap_or(due);
+        let routes = self.with_former_standbys(self.routed(ticket, status), status, since);
+        let untold: Vec<(String, String)> = routes
             .into_iter()
             .filter(|route| {
                 ledger::told(status, &route.uid).is_none_or(|r| (r.episode, r.seq) < (episode, seq))

@@ -32,7 +32,10 @@ impl Patrol {
             if let Some(at) = from.filter(|at| *at > now.wall) {
                 next = Some(next.map_or(at, |before| before.min(at)));
             }
-            changed |= over != state.failed_over;
+            if over != state.failed_over {
+                changed = true;
+                state.failover_at = Some(now.wall);
+            }
             if over && !state.failed_over {
                 let name = state.target.name.clone();
                 *self.counters.failovers.entry(name).or_default() += 1;

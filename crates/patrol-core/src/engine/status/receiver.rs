@@ -38,6 +38,7 @@ pub(in crate::engine) fn receiver_status(
 ) -> AlertReceiverStatus {
     let mut status = Patrol::receiver_status_of(state).clone();
     status.last_success_time = state.last_success;
+    status.last_failover_time = state.failover_at();
     status.groups = groups(state, now);
     status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
     status.oldest_pending_time = state.oldest_pending;

@@ -29,6 +29,7 @@ impl Patrol {
             listed.insert(key.clone());
         }
         let leading = self.leading;
+        let predecessor = self.has_predecessor();
         let uid = ticket.metadata.uid.as_deref().unwrap_or("");
         if leading && self.tickets.buried.contains(uid, now.mono) {
             // A late word of an object that is gone, or it is there after all: only the
@@ -48,11 +49,13 @@ impl Patrol {
         }
         held.foreign = false;
         let edge = (held.status.episode.n, held.status.alert_seq);
+        // Until it has acted for the first time, whoever leads has seen nothing of its own.
+        let last_words = predecessor || now.mono < self.led_since.plus(LAST_WORDS);
         let was_ours = held.object.is_some() || held.writing;
         match &held.object {
             _ if !leading => held.status = believed(&ticket, now.wall),
             // The last words of the process that led before: what it told, it told.
-            Some(_) if now.mono < self.led_since.plus(LAST_WORDS) => {
+            Some(_) if last_words => {
                 held.status = succeed(&held.status, &ticket, now.wall);
             }
             // Its first status was written by the process that opened it.
@@ -81,7 +84,7 @@ impl Patrol {
         held.object = Some(Box::new(ticket));
         held.last = None;
         self.register(&key, now);
-        if leading && news && now.mono < self.led_since.plus(LAST_WORDS) {
+        if leading && news && last_words {
             self.doubt_untold(&key);
         }
     }

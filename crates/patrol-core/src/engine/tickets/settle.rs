@@ -275,6 +275,7 @@ impl Patrol {
         let mut look_again = change.look_again;
         if !open {
             look_again = held.status.episode.resolved_at.map(|at| at.plus(retention));
+            self.tickets.retention.dirty = true;
         }
         look_again = earlier(look_again, bootstrap);
         let severity = held.status.severity;
@@ -343,9 +344,15 @@ impl Patrol {
         self.announce(about, &format!("Ticket{reason}"), note, warning);
     }
 
-    /// Whether a resolved ticket may go: its time is over, and everyone who was told that
-    /// it fires was told that it ended, or the hard cap is reached.
-    pub(super) fn is_expired(&self, status: &TicketStatus, policy: &str, now: Time) -> bool {
+    /// Whether a resolved ticket may go: its time is over or it is one too many, and everyone
+    /// who was told that it fires was told that it ended, or the hard cap is reached.
+    pub(super) fn is_expired(
+        &self,
+        key: &ObjectKey,
+        status: &TicketStatus,
+        policy: &str,
+        now: Time,
+    ) -> bool {
         if status.phase != Phase::Resolved {
             return false;
         }
@@ -356,7 +363,8 @@ impl Patrol {
             r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
         });
         let age = now.since(resolved);
-        (age >= self.retention(policy) && !owed) || age >= super::write::HARD_CAP
+        let over = age >= self.retention(policy) || self.tickets.retention.is_surplus(key);
+        (over && !owed) || age >= super::write::HARD_CAP
     }
 
     /// Whether a ticket goes although somebody who was told that it fires was never told that it ended.

@@ -69,6 +69,11 @@ impl Patrol {
         {
             return Wrote::NotBefore(at);
         }
+        if write == TicketWrite::Delete
+            && let Err(at) = self.tickets.retention.take_leave(now.mono)
+        {
+            return Wrote::NotBefore(at);
+        }
         let id = self.begin_write(WriteTarget::Ticket(key.clone(), write), now);
         let Some(effect) = self.effect_of(write, id, key) else {
             self.writes.remove(&id);
@@ -91,7 +96,8 @@ impl Patrol {
         let Some(object) = &held.object else {
             return held.wanted.then_some(TicketWrite::Create);
         };
-        if held.foreign || self.is_expired(&held.status, &object.spec.finding.policy, now.wall) {
+        if held.foreign || self.is_expired(key, &held.status, &object.spec.finding.policy, now.wall)
+        {
             return Some(TicketWrite::Delete);
         }
         match &object.status {
