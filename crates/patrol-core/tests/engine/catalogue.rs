@@ -37,6 +37,17 @@ pub const WITH_WAIVERS: Catalogue = Catalogue {
     always_on: &["namespace-bad", "waiver-over"],
 };
 
+/// With a check of pods and of whole namespaces.
+pub const WITH_NAMESPACES: Catalogue = Catalogue {
+    checks: &[&PodBad, &NodeBad, &NamespaceBad, &OptedOut],
+    baselines: &[Baseline {
+        name: "test",
+        description: "what the tests use",
+        checks: &["opted-out"],
+    }],
+    always_on: &["namespace-bad"],
+};
+
 const fn meta(
     id: &'static str,
     reads: &'static [Kind],
@@ -61,6 +72,12 @@ const fn meta(
 }
 
 static POD: CheckMeta = meta("pod-bad", &[Kind::Pod], &[UnitKind::Root], Severity::High);
+static OPTED_OUT: CheckMeta = meta(
+    "opted-out",
+    &[Kind::Pod, Kind::Namespace],
+    &[UnitKind::Root, UnitKind::Namespace],
+    Severity::High,
+);
 static NODE: CheckMeta = meta("node-bad", &[Kind::Node], &[UnitKind::Node], Severity::Low);
 static WORK: CheckMeta = meta(
     "work-stalled",
@@ -119,6 +136,35 @@ impl Check for PodBad {
             let subject = root_subject(view.inventory, root);
             out.push(judge(subject, view.now, |key| pod.label(key)));
         }
+    }
+}
+
+/// A label `out` on a pod, or on its namespace.
+struct OptedOut;
+impl Check for OptedOut {
+    fn meta(&self) -> &'static CheckMeta {
+        &OPTED_OUT
+    }
+    fn judge(&self, view: &View<'_>, _: &Rule, unit: &Unit, out: &mut Vec<Judgement>) {
+        let (subject, is_out) = match unit {
+            Unit::Root(root) => {
+                let Some(pod) = view.inventory.pod_at(&root.key) else {
+                    return;
+                };
+                (root_subject(view.inventory, root), pod.label("out"))
+            }
+            Unit::Namespace(name) => {
+                let namespace = view.inventory.namespace(name);
+                let subject = cluster_subject(Kind::Namespace, name, &Default::default());
+                (subject, namespace_label(name, namespace, "out"))
+            }
+            Unit::Node(_) | Unit::Cluster => return,
+        };
+        let verdict = match is_out {
+            Some(_) => Verdict::Fail,
+            None => Verdict::Pass,
+        };
+        out.push(Judgement::new(subject, verdict));
     }
 }
 

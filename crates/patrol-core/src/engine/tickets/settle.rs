@@ -329,6 +329,7 @@ impl Patrol {
             return;
         };
         let about = about(key, object);
+        let finding = object.spec.finding.clone();
         let policy = object.spec.finding.policy.clone();
         let note = match status.episode.resolution {
             Some(resolution) if status.phase == Phase::Resolved => {
@@ -340,6 +341,7 @@ impl Patrol {
             _ => format!("{}: {}", object.spec.finding.subject_ref, status.message),
         };
         self.counters.transition(&policy, reason, status);
+        self.namespace_spoke(&finding);
         let warning = status.phase != Phase::Resolved;
         self.announce(about, &format!("Ticket{reason}"), note, warning);
     }
