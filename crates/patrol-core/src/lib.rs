@@ -26,3 +26,19 @@ pub mod sym;
 pub mod ticket;
 pub mod waiver;
 pub mod windows;
+
+// The world of the engine's tests, for those that must reach inside.
+#[cfg(test)]
+extern crate self as patrol_core;
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../tests/engine/catalogue.rs"]
+mod catalogue;
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../tests/engine/server.rs"]
+mod server;
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../tests/engine/world.rs"]
+mod world;

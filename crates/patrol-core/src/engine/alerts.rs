@@ -10,6 +10,8 @@ mod answer;
 mod compose;
 mod digest;
 mod heartbeat;
+#[cfg(test)]
+mod lost_tests;
 mod routes;
 mod send;
 mod unsure;
@@ -183,6 +185,12 @@ impl Agenda {
     /// What is planned of a ticket.
     pub fn plans_of(&self, key: &ObjectKey) -> &[(Sym, Time)] {
         self.planned.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a plan is in its receiver's lane.
+    pub fn is_lined_up(&self, receiver: &Sym, at: Time, key: &ObjectKey) -> bool {
+        let lane = self.lanes.get(receiver);
+        lane.is_some_and(|lane| lane.due.contains(&(at, key.clone())))
     }
 
     /// Receivers to whom something is due and at whose lane nobody will look soon.

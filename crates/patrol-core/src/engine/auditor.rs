@@ -79,8 +79,13 @@ impl Patrol {
 
     fn audit_ticket(&mut self, key: &ObjectKey, now: Now) {
         let planned = self.agenda.plans_of(key).to_vec();
+        // A plan that is in no lane comes to nothing, whenever it is due.
+        let (lined_up, lost): (Plans, Plans) = planned
+            .iter()
+            .cloned()
+            .partition(|(receiver, at)| self.agenda.is_lined_up(receiver, *at, key));
         let before = |receiver: &Sym| {
-            let plan = planned.iter().find(|(name, _)| name == receiver);
+            let plan = lined_up.iter().find(|(name, _)| name == receiver);
             plan.map(|(_, at)| *at)
         };
         let grace = self.forgotten_after(key);
@@ -90,10 +95,14 @@ impl Patrol {
             .filter(|(receiver, at)| {
                 let late = at.plus(grace) <= now.wall;
                 // What is planned for a time that has come is in its lane.
-                late && before(receiver).is_none_or(|planned| planned > now.wall)
+                let is_lost = lost.iter().any(|(name, _)| name == receiver);
+                is_lost || late && before(receiver).is_none_or(|planned| planned > now.wall)
             })
             .count();
-        if owed != planned {
+        if !lost.is_empty() {
+            self.agenda.set(key, vec![]);
+        }
+        if owed != lined_up {
             self.agenda.set(key, owed);
         }
         self.auditor.found += u64::try_from(forgotten).unwrap_or(u64::MAX);

@@ -155,7 +155,7 @@ impl World {
 
     pub fn now(&self) -> Now {
         Now {
-            wall: Time::from_unix((self.mono / 1000) as i64 + self.skew),
+            wall: Time::from_unix((self.mono / 1000).cast_signed() + self.skew),
             mono: Mono(self.mono),
         }
     }
