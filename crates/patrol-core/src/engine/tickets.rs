@@ -164,6 +164,13 @@ impl Tickets {
         Some((held.object.as_deref().or_else(last)?, &held.status))
     }
 
+    /// Whether the object with this UID is the one that the server has, or had when it was deleted under us.
+    pub fn is_or_was(&self, key: &ObjectKey, uid: &str) -> bool {
+        let held = self.held.get(key);
+        let object = held.and_then(|h| h.object.as_deref().or(h.last.as_deref()));
+        object.is_some_and(|t| t.metadata.uid.as_deref().unwrap_or("") == uid)
+    }
+
     /// Whether the server has the state that a message would tell. What was told and not
     /// stored would be forgotten by a crash, and with it the end that is owed.
     pub fn is_stored(&self, key: &ObjectKey) -> bool {

@@ -300,3 +300,23 @@ fn a_new_leader_that_was_blind_at_first_takes_over_what_it_finds() {
         "Firing 2.2.1 Reopened"
     );
 }
+
+/// The namespace ends while the opening is on its way.
+#[test]
+fn what_was_accepted_of_a_ticket_that_is_gone_by_then_is_owed_its_end() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Slow(Span::seconds(10)));
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::seconds(32));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.silent.insert(Kind::Pod);
+    w.end_namespace("shop");
+    w.run_for(Span::seconds(20));
+    w.silent.clear();
+    w.list(Kind::Pod);
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}

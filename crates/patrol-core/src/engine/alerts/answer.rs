@@ -92,12 +92,10 @@ impl Patrol {
             let Some((key, ticket_uid, telling)) = flight.tellings.get(event_id) else {
                 continue;
             };
-            // A ticket that was made anew meanwhile was not told of.
-            let same = self
-                .tickets
-                .view(key)
-                .is_some_and(|(t, _)| t.metadata.uid.as_deref().unwrap_or("") == ticket_uid);
-            if !same || self.is_replaced(name, &flight.receiver_uid) {
+            // A ticket that was made anew meanwhile was not told of; one that is gone was, and its end is owed.
+            if !self.tickets.is_or_was(key, ticket_uid)
+                || self.is_replaced(name, &flight.receiver_uid)
+            {
                 continue;
             }
             if forgets && telling.state == ToldState::Firing {
