@@ -25,7 +25,7 @@ use crate::seal::{self, Credential};
 use crate::secret::Secret;
 use crate::tls;
 
-pub use crate::tls::TlsError;
+pub use crate::tls::{ClientCertificate, TlsError};
 
 const USER_AGENT: &str = concat!("kube-patrol/", env!("CARGO_PKG_VERSION"));
 /// As much of a reply as is ever held.
@@ -71,6 +71,8 @@ pub struct ClientConfig {
     pub headers: ExtraHeaders,
     /// PEM bundle that replaces the system's roots.
     pub ca_pem: Option<Secret>,
+    /// What a receiver that asks who we are is shown.
+    pub client_certificate: Option<ClientCertificate>,
     /// Deadlines.
     pub timing: Timing,
     /// Name resolution.
@@ -85,6 +87,7 @@ impl Default for ClientConfig {
             filter: Filter::default(),
             headers: ExtraHeaders::default(),
             ca_pem: None,
+            client_certificate: None,
             timing: Timing::default(),
             lookup: Arc::new(SystemLookup),
         }
@@ -148,7 +151,7 @@ impl Outcome {
 /// Why a client cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// The CA or TLS itself.
+    /// The CA, our own certificate or TLS itself.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The HTTP library refuses our settings.
@@ -157,6 +160,21 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether our own certificate or its key cannot be used.
+    #[must_use]
+    pub const fn is_about_client_certificate(self) -> bool {
+        use TlsError as Tls;
+        matches!(
+            self,
+            Self::Tls(
+                Tls::NoClientCertificate
+                    | Tls::NoClientKey
+                    | Tls::BadClientKey
+                    | Tls::OtherClientKey
+            )
+        )
+    }
+
     /// The same, for a condition.
     #[must_use]
     pub const fn detail(self) -> &'static str {
@@ -175,6 +193,7 @@ pub struct Client {
     content_type: &'static str,
     filter: Arc<Filter>,
     headers: HeaderMap,
+    shows_certificate: bool,
     timing: Timing,
 }
 
@@ -190,9 +209,12 @@ impl Client {
     /// Makes the client of one receiver. Opens nothing yet.
     ///
     /// # Errors
-    /// When the CA cannot be used.
+    /// When the CA or our own certificate cannot be used.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        let tls = tls::config(config.ca_pem.as_ref().map(Secret::expose))?;
+        let tls = tls::config(
+            config.ca_pem.as_ref().map(Secret::expose),
+            config.client_certificate.as_ref(),
+        )?;
         let filter = Arc::new(config.filter);
         let resolver = FilteredResolver::new(Arc::clone(&filter), config.lookup);
         let http = reqwest::Client::builder()
@@ -219,6 +241,7 @@ impl Client {
             content_type: config.content_type,
             filter,
             headers: config.headers.map().clone(),
+            shows_certificate: config.client_certificate.is_some(),
             timing: config.timing,
         })
     }
@@ -241,6 +264,14 @@ impl Client {
             Err(error) => return unsent(failure::config(error.detail()), String::new()),
         };
         let host = target.host().to_string();
+        if self.shows_certificate && target.url().scheme() != "https" {
+            return unsent(
+                failure::config(
+                    "a client certificate is only shown over https: store an https address, or leave clientCertSecretRef out",
+                ),
+                host,
+            );
+        }
         if let Err(refusal) = self.filter.permits_literal(&target) {
             let verdict = Verdict {
                 class: Class::Blocked,
@@ -302,7 +333,7 @@ impl Client {
             .body(body)
             .send();
         let response = match timeout_at(deadline, sending).await {
-            Ok(sent) => sent.map_err(|error| failure::explain(&error))?,
+            Ok(sent) => sent.map_err(|error| failure::explain(&error, self.shows_certificate))?,
             Err(_) => return Err(failure::NO_REPLY),
         };
         let status = response.status().as_u16();

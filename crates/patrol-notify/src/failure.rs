@@ -28,8 +28,8 @@ pub(crate) const fn config(detail: &'static str) -> Verdict {
     }
 }
 
-/// Classifies a request that ended without a reply.
-pub(crate) fn explain(error: &reqwest::Error) -> Verdict {
+/// Classifies a request that ended without a reply. `shows_certificate`: we have one for a receiver that asks.
+pub(crate) fn explain(error: &reqwest::Error, shows_certificate: bool) -> Verdict {
     if let Some(Refused(refusal)) = find::<Refused>(error) {
         return Verdict {
             class: Class::Blocked,
@@ -37,7 +37,7 @@ pub(crate) fn explain(error: &reqwest::Error) -> Verdict {
         };
     }
     if let Some(tls) = find::<rustls::Error>(error) {
-        return explain_tls(tls);
+        return explain_tls(tls, shows_certificate);
     }
     if error.is_builder() {
         return config("the receiver's URL cannot be requested: check it");
@@ -55,12 +55,12 @@ pub(crate) fn explain(error: &reqwest::Error) -> Verdict {
     }
 }
 
-fn explain_tls(error: &rustls::Error) -> Verdict {
+fn explain_tls(error: &rustls::Error, shows_certificate: bool) -> Verdict {
     use rustls::Error as Tls;
     match error {
         Tls::InvalidCertificate(certificate) => config(explain_certificate(certificate)),
         Tls::PeerIncompatible(_) => config(INCOMPATIBLE),
-        Tls::AlertReceived(alert) => explain_alert(*alert),
+        Tls::AlertReceived(alert) => explain_alert(*alert, shows_certificate),
         Tls::InvalidMessage(_) => {
             config("the receiver does not speak TLS on this port: use http or another port")
         }
@@ -91,7 +91,9 @@ fn explain_certificate(error: &CertificateError) -> &'static str {
     }
 }
 
-fn explain_alert(alert: AlertDescription) -> Verdict {
+const REFUSED: &str = "the receiver refuses our client certificate: store one that it accepts in the Secret of clientCertSecretRef";
+
+fn explain_alert(alert: AlertDescription, shows_certificate: bool) -> Verdict {
     use AlertDescription as Alert;
     match alert {
         Alert::CertificateRequired
@@ -101,10 +103,28 @@ fn explain_alert(alert: AlertDescription) -> Verdict {
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
         | Alert::UnknownCA
-        | Alert::AccessDenied => config("the receiver asks for a client certificate"),
-        Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity => {
-            config(INCOMPATIBLE)
-        }
+        | Alert::AccessDenied => config(match (shows_certificate, alert) {
+            (false, _) => "the receiver asks for a client certificate: set clientCertSecretRef",
+            (true, Alert::CertificateExpired) => {
+                "the receiver says that our client certificate has expired: renew it in the Secret of clientCertSecretRef"
+            }
+            (true, Alert::CertificateRevoked) => {
+                "the receiver says that our client certificate is revoked: store another in the Secret of clientCertSecretRef"
+            }
+            (true, Alert::UnknownCA) => {
+                "the receiver does not know the authority of our client certificate: have it signed by one that it trusts, and store intermediates in tls.crt, too"
+            }
+            (true, _) => REFUSED,
+        }),
+        // A certificate that bears its authority's name, but not the signature of the key it has now.
+        Alert::DecryptError if shows_certificate => config(REFUSED),
+        // What TLS 1.2 servers also say to a client without a certificate.
+        Alert::HandshakeFailure => config(if shows_certificate {
+            "the receiver refuses the TLS handshake: it needs TLS 1.2 or newer, a cipher in common with us, and to accept our client certificate"
+        } else {
+            "the receiver refuses the TLS handshake: it needs TLS 1.2 or newer and a cipher in common with us, or asks for a client certificate: set clientCertSecretRef"
+        }),
+        Alert::ProtocolVersion | Alert::InsufficientSecurity => config(INCOMPATIBLE),
         Alert::UnrecognisedName => config("the receiver does not know the host name of the URL"),
         _ => transient("the TLS connection to the receiver failed"),
     }
@@ -172,6 +192,10 @@ mod tests {
                 Class::Config,
             ),
             (
+                Tls::AlertReceived(AlertDescription::HandshakeFailure),
+                Class::Config,
+            ),
+            (
                 Tls::AlertReceived(AlertDescription::UnrecognisedName),
                 Class::Config,
             ),
@@ -182,7 +206,11 @@ mod tests {
             (Tls::DecryptError, Class::Transient),
             (Tls::General("S3CRET".into()), Class::Transient),
         ] {
-            assert_eq!(explain_tls(&error).class, class, "{error}");
+            for shows_certificate in [false, true] {
+                let verdict = explain_tls(&error, shows_certificate);
+                assert_eq!(verdict.class, class, "{error}");
+                assert!(!verdict.detail.contains("S3CRET"), "{error}");
+            }
         }
     }
 

@@ -22,7 +22,7 @@ mod tls;
 
 pub use address::{Allow, Filter};
 pub use classify::{Class, Verdict};
-pub use client::{Client, ClientConfig, Outcome, Request};
+pub use client::{Client, ClientCertificate, ClientConfig, Outcome, Request};
 pub use kinds::Style;
 pub use render::{Limits, Part};
 pub use seal::Credential;

@@ -1,6 +1,10 @@
-//! TLS settings of one receiver: ring, TLS 1.2 or newer, system roots or the receiver's own CA.
+//! TLS settings of one receiver: ring, TLS 1.2 or newer, system roots or the receiver's own CA, and who we are.
 //!
 //! Verification is never switched off. With an own CA only that CA counts: whoever names one means it.
+
+mod identity;
+
+pub use identity::ClientCertificate;
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,10 +28,27 @@ pub enum TlsError {
     /// A certificate cannot serve as a trust anchor.
     #[error("the CA value holds a certificate that cannot be read: export it again")]
     BadCertificate,
+    /// Our own certificate is no PEM text, or there is none.
+    #[error("{}", NO_CLIENT_CERTIFICATE)]
+    NoClientCertificate,
+    /// Our own key is no PEM text, there is none, or it is encrypted.
+    #[error("{}", NO_CLIENT_KEY)]
+    NoClientKey,
+    /// A certificate that cannot be read, or a key of a kind nobody can sign with here.
+    #[error("{}", BAD_CLIENT_KEY)]
+    BadClientKey,
+    /// The key is another certificate's.
+    #[error("{}", OTHER_CLIENT_KEY)]
+    OtherClientKey,
     /// The library refuses its own defaults.
     #[error("TLS cannot be set up: this build of kube-patrol is broken")]
     Setup,
 }
+
+const NO_CLIENT_CERTIFICATE: &str = "tls.crt in the Secret of clientCertSecretRef holds no certificate in PEM that can be read: store it with its BEGIN CERTIFICATE and END CERTIFICATE lines";
+const NO_CLIENT_KEY: &str = "tls.key in the Secret of clientCertSecretRef holds no private key in PEM that can be read: store it unencrypted, with its BEGIN PRIVATE KEY and END PRIVATE KEY lines";
+const BAD_CLIENT_KEY: &str = "tls.key in the Secret of clientCertSecretRef holds a key that cannot be used: store one of kind RSA (2048 bits or more), P-256, P-384 or Ed25519";
+const OTHER_CLIENT_KEY: &str = "tls.key in the Secret of clientCertSecretRef is not the key of the first certificate in tls.crt: store the two that belong together, intermediates after the certificate";
 
 impl TlsError {
     /// The same, for a condition.
@@ -43,17 +64,28 @@ impl TlsError {
             Self::BadCertificate => {
                 "the CA value holds a certificate that cannot be read: export it again"
             }
+            Self::NoClientCertificate => NO_CLIENT_CERTIFICATE,
+            Self::NoClientKey => NO_CLIENT_KEY,
+            Self::BadClientKey => BAD_CLIENT_KEY,
+            Self::OtherClientKey => OTHER_CLIENT_KEY,
             Self::Setup => "TLS cannot be set up: this build of kube-patrol is broken",
         }
     }
 }
 
-/// Settings for a receiver with its own CA (PEM bytes) or with the system's roots.
-pub(crate) fn config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
+/// Settings for a receiver with its own CA (PEM bytes) or with the system's roots, and what it is shown when it asks
+/// who we are.
+pub(crate) fn config(
+    ca_pem: Option<&[u8]>,
+    shown: Option<&ClientCertificate>,
+) -> Result<ClientConfig, TlsError> {
     let mut config = match ca_pem {
         Some(pem) => trusting(roots(pem)?)?,
         None => system()?,
     };
+    if let Some(shown) = shown {
+        config.client_auth_cert_resolver = shown.resolver()?;
+    }
     // Receivers share nothing, TLS sessions included.
     config.resumption = Resumption::in_memory_sessions(4);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -112,8 +144,14 @@ mod tests {
             .unwrap()
             .cert
             .pem();
-        assert!(config(Some(good.as_bytes())).is_ok());
-        assert!(config(Some(format!("# corporate\n{good}\n{good}").as_bytes())).is_ok());
+        assert!(config(Some(good.as_bytes()), None).is_ok());
+        assert!(
+            config(
+                Some(format!("# corporate\n{good}\n{good}").as_bytes()),
+                None
+            )
+            .is_ok()
+        );
         for (pem, expected) in [
             ("", TlsError::NoCertificate),
             ("hello", TlsError::NoCertificate),
@@ -127,12 +165,16 @@ mod tests {
             ),
             ("-----BEGIN CERTIFICATE-----\nAAAA\n", TlsError::BadPem),
         ] {
-            assert_eq!(config(Some(pem.as_bytes())).err(), Some(expected), "{pem}");
+            assert_eq!(
+                config(Some(pem.as_bytes()), None).err(),
+                Some(expected),
+                "{pem}"
+            );
         }
     }
 
     #[test]
     fn without_an_own_ca_the_system_decides() {
-        assert!(config(None).is_ok());
+        assert!(config(None, None).is_ok());
     }
 }

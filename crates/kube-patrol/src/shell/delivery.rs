@@ -361,3 +361,7 @@ async fn post_to(
 #[cfg(test)]
 #[path = "delivery_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "mtls_tests.rs"]
+mod mtls_tests;

@@ -77,7 +77,7 @@ impl Fence for Leads {
     }
 }
 
-fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>) -> Post {
+pub(super) fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>) -> Post {
     let keys = keys
         .iter()
         .map(|(key, cached, now)| (*key, ((*cached).to_owned(), (*now).to_owned())))
@@ -92,14 +92,14 @@ fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>) -> Post {
     )
 }
 
-fn at(key: &str) -> SecretKeyRef {
+pub(super) fn at(key: &str) -> SecretKeyRef {
     SecretKeyRef {
         name: "soc".into(),
         key: key.into(),
     }
 }
 
-fn target(webhook: WebhookSpec) -> Target {
+pub(super) fn target(webhook: WebhookSpec) -> Target {
     Target {
         name: "soc".into(),
         uid: "u".into(),
@@ -176,9 +176,9 @@ fn notice() -> Notice {
     }
 }
 
-const LEADS: Option<Duration> = Some(Duration::from_secs(60));
+pub(super) const LEADS: Option<Duration> = Some(Duration::from_secs(60));
 
-async fn class(post: &Post, target: &Target) -> DeliveryClass {
+pub(super) async fn class(post: &Post, target: &Target) -> DeliveryClass {
     let parts = deliver(post, target, &notice()).await;
     assert_eq!(parts.len(), 1);
     parts[0].class

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use patrol_api::receiver::{Endpoint, HeaderFrom, SecretKeyRef, UrlFrom};
+use patrol_api::receiver::{Endpoint, HeaderFrom, SecretKeyRef, TlsSecretRef, UrlFrom};
 use patrol_api::time::Span;
 use patrol_core::clock::Mono;
 use patrol_core::effect::Target;
@@ -16,7 +16,9 @@ use patrol_notify::address::{
     self, Allow, AllowError, Filter, Lookup, Nowhere, Pinned, SystemLookup,
 };
 use patrol_notify::headers::{ExtraHeaders, HeaderError};
-use patrol_notify::{Client, ClientConfig, Credential, Secret, SigningSecrets, kinds};
+use patrol_notify::{
+    Client, ClientCertificate, ClientConfig, Credential, Secret, SigningSecrets, kinds,
+};
 
 use super::delivery::Post;
 
@@ -38,9 +40,10 @@ struct Cached {
 }
 
 /// The secrets a client is made from.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Made {
     ca: Option<Secret>,
+    certificate: Option<ClientCertificate>,
     headers: Vec<(String, Secret)>,
 }
 
@@ -65,6 +68,7 @@ struct Needs<'a> {
     url_from: Option<&'a UrlFrom>,
     credential: Option<&'a SecretKeyRef>,
     ca: Option<&'a SecretKeyRef>,
+    certificate: Option<&'a TlsSecretRef>,
     headers: &'a [HeaderFrom],
 }
 
@@ -75,6 +79,7 @@ impl<'a> Needs<'a> {
             url_from: Some(url_from),
             credential,
             ca: None,
+            certificate: None,
             headers: &[],
         };
         match endpoint {
@@ -83,6 +88,7 @@ impl<'a> Needs<'a> {
                 url_from: webhook.url_from.as_ref(),
                 credential: webhook.signing_secret_ref.as_ref(),
                 ca: webhook.ca_secret_ref.as_ref(),
+                certificate: webhook.client_cert_secret_ref.as_ref(),
                 headers: &webhook.headers_from,
             },
             Endpoint::Alertmanager(spec) => Needs {
@@ -95,6 +101,7 @@ impl<'a> Needs<'a> {
                 url_from: spec.url_from.as_ref(),
                 credential: None,
                 ca: spec.ca_secret_ref.as_ref(),
+                certificate: spec.client_cert_secret_ref.as_ref(),
                 headers: &spec.headers_from,
             },
             Endpoint::Slack(spec) => chat(&spec.url_from, None),
@@ -107,6 +114,7 @@ impl<'a> Needs<'a> {
                 url_from: None,
                 credential: Some(&spec.routing_key_secret_ref),
                 ca: None,
+                certificate: None,
                 headers: &[],
             },
         }
@@ -119,6 +127,7 @@ pub(super) fn uses_secrets(endpoint: &Endpoint) -> bool {
     needs.url_from.is_some()
         || needs.credential.is_some()
         || needs.ca.is_some()
+        || needs.certificate.is_some()
         || !needs.headers.is_empty()
 }
 
@@ -134,7 +143,7 @@ pub(super) async fn prepare(
     if let Some(from) = needs.url_from
         && urls.is_empty()
     {
-        urls.push(read(post, &from.secret_key_ref, fresh, &mut secrets).await?);
+        urls.push(read(post, target, &from.secret_key_ref, fresh, &mut secrets).await?);
     }
     if urls.is_empty() {
         return Err(DeliveryClass::Config("no url is given: set url or urlFrom"));
@@ -145,20 +154,31 @@ pub(super) async fn prepare(
     let credential = match needs.credential {
         None => None,
         Some(at) => {
-            let value = read(post, at, fresh, &mut secrets).await?;
+            let value = read(post, target, at, fresh, &mut secrets).await?;
             Some(credential(target, value)?)
         }
     };
     let ca = match needs.ca {
         None => None,
-        Some(at) => Some(read(post, at, fresh, &mut secrets).await?),
+        Some(at) => Some(read(post, target, at, fresh, &mut secrets).await?),
+    };
+    let certificate = match needs.certificate {
+        None => None,
+        Some(at) => Some(ClientCertificate {
+            chain: read(post, target, &at.certificate(), fresh, &mut secrets).await?,
+            key: read(post, target, &at.private_key(), fresh, &mut secrets).await?,
+        }),
     };
     let mut headers = vec![];
     for header in needs.headers {
-        let value = read(post, &header.secret_key_ref, fresh, &mut secrets).await?;
+        let value = read(post, target, &header.secret_key_ref, fresh, &mut secrets).await?;
         headers.push((header.name.clone(), value));
     }
-    let made = Made { ca, headers };
+    let made = Made {
+        ca,
+        certificate,
+        headers,
+    };
     let mut doors = vec![];
     for url in urls {
         match each_address(target) {
@@ -232,14 +252,24 @@ fn credential(target: &Target, value: Secret) -> Result<Credential, DeliveryClas
     })
 }
 
+/// A condition cannot say which Secret is missing, so the log does.
 async fn read(
     post: &Post,
+    target: &Target,
     at: &SecretKeyRef,
     fresh: bool,
     secrets: &mut Vec<Secret>,
 ) -> Result<Secret, DeliveryClass> {
     let value = post.secrets.read(&at.name, &at.key, fresh).await;
-    let value = value.ok_or(DeliveryClass::SecretMissing)?;
+    let value = value.ok_or_else(|| {
+        tracing::warn!(
+            receiver = target.name,
+            secret = at.name,
+            key = at.key,
+            "a Secret or key that the receiver names cannot be read in the operator's namespace: create it"
+        );
+        DeliveryClass::SecretMissing
+    })?;
     secrets.push(value.clone());
     Ok(value)
 }
@@ -271,8 +301,7 @@ fn client(
         .unwrap_or_else(PoisonError::into_inner);
     if let Some(cached) = clients.get_mut(&key)
         && cached.target == *target
-        && same_secret(cached.made.ca.as_ref(), made.ca.as_ref())
-        && same_headers(&cached.made.headers, &made.headers)
+        && cached.made == *made
     {
         cached.used = now;
         return Ok(cached.client.clone());
@@ -286,11 +315,22 @@ fn client(
         lookup,
         headers: extra_headers(target, &made.headers)?,
         ca_pem: made.ca.clone(),
+        client_certificate: made.certificate.clone(),
         kind: target.endpoint.kind(),
         content_type: kinds::content_type(&target.endpoint),
         ..ClientConfig::default()
     };
-    let client = Client::new(config).map_err(|error| refused(target, &error, error.detail()))?;
+    let client = Client::new(config).map_err(|error| match Needs::of(&target.endpoint) {
+        // A condition cannot say which Secret it is, so the log does.
+        Needs {
+            certificate: Some(secret),
+            ..
+        } if error.is_about_client_certificate() => {
+            let which = format!("Secret {}: {error}", secret.name);
+            refused(target, &which, error.detail())
+        }
+        _ => refused(target, &error, error.detail()),
+    })?;
     let cached = Cached {
         target: target.clone(),
         made: made.clone(),
@@ -325,17 +365,6 @@ fn extra_headers(
         extra = extra.with_authorization(value).map_err(bad)?;
     }
     Ok(extra)
-}
-
-fn same_secret(a: Option<&Secret>, b: Option<&Secret>) -> bool {
-    a.map(Secret::expose) == b.map(Secret::expose)
-}
-
-fn same_headers(a: &[(String, Secret)], b: &[(String, Secret)]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|((an, av), (bn, bv))| an == bn && av.expose() == bv.expose())
 }
 
 #[cfg(test)]

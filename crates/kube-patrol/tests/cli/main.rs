@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test fails loudly
 #![allow(dead_code)] // the helpers serve another test, too
 
+mod mtls;
 mod people;
 #[path = "../local/process.rs"]
 mod process;

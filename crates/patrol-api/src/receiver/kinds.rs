@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertReceiverSpec, HeaderFrom, SecretKeyRef, UrlFrom, WebhookSpec};
+use super::{AlertReceiverSpec, HeaderFrom, SecretKeyRef, TlsSecretRef, UrlFrom, WebhookSpec};
 use crate::schema::{alertmanager_rules, pagerduty_rules};
 use crate::time::Span;
 use crate::words::Severity;
@@ -40,6 +40,10 @@ pub struct AlertmanagerSpec {
     /// Secret with the certificate authorities in PEM that the endpoint is trusted by. Default the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
+    /// Secret of type `kubernetes.io/tls` whose certificate (key `tls.crt`, intermediates after it) and private key (key
+    /// `tls.key`) are shown to an endpoint that asks for a client certificate; https only. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret_ref: Option<TlsSecretRef>,
 }
 
 fn day() -> Span {

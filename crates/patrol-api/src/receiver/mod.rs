@@ -23,7 +23,7 @@ pub use kinds::{
     SlackSpec, TeamsSpec, WecomSpec,
 };
 pub use status::{AlertReceiverStatus, Circuit, CircuitState, GroupRecord};
-pub use webhook::{HeaderFrom, SecretKeyRef, UrlFrom, WebhookFormat, WebhookSpec};
+pub use webhook::{HeaderFrom, SecretKeyRef, TlsSecretRef, UrlFrom, WebhookFormat, WebhookSpec};
 
 const RECEIVER: &[Rule<'_>] = &[(
     "[has(self.webhook), has(self.alertmanager), has(self.slack), has(self.teams), has(self.dingtalk), has(self.feishu), has(self.wecom), has(self.pagerduty)].exists_one(is_set, is_set)",

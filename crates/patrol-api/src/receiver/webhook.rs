@@ -72,6 +72,10 @@ pub struct WebhookSpec {
     /// Secret with the certificate authorities in PEM that the endpoint is trusted by. Default the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
+    /// Secret of type `kubernetes.io/tls` whose certificate (key `tls.crt`, intermediates after it) and private key (key
+    /// `tls.key`) are shown to an endpoint that asks for a client certificate; https only. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret_ref: Option<TlsSecretRef>,
 }
 
 /// Where an address is read from.
@@ -108,4 +112,37 @@ pub struct SecretKeyRef {
     /// Key in the Secret.
     #[schemars(schema_with = "crate::schema::secret_key")]
     pub key: String,
+}
+
+/// A Secret of type `kubernetes.io/tls` in the operator's namespace.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct TlsSecretRef {
+    /// Name of the Secret.
+    #[schemars(schema_with = "crate::schema::object_name")]
+    pub name: String,
+}
+
+impl TlsSecretRef {
+    /// Where the certificate is.
+    #[must_use]
+    pub fn certificate(&self) -> SecretKeyRef {
+        self.key("tls.crt")
+    }
+
+    /// Where its private key is.
+    #[must_use]
+    pub fn private_key(&self) -> SecretKeyRef {
+        self.key("tls.key")
+    }
+
+    fn key(&self, key: &str) -> SecretKeyRef {
+        SecretKeyRef {
+            name: self.name.clone(),
+            key: key.to_owned(),
+        }
+    }
 }

@@ -27,6 +27,15 @@ fn address(field: &str, rule: &str) -> Value {
     json!({"rule": rule, "message": ADDRESS_SAYS, "fieldPath": format!(".{field}")})
 }
 
+/// A rule that addresses beside a client certificate are https: over http nobody asks for it.
+fn client_certificate(rule: &str) -> Value {
+    json!({
+        "rule": format!("!has(self.clientCertSecretRef) || {rule}"),
+        "message": "a client certificate is only shown over https: write an https address, or leave clientCertSecretRef out",
+        "fieldPath": ".clientCertSecretRef",
+    })
+}
+
 /// The `x-kubernetes-validations` of a webhook.
 pub(crate) fn webhook_rules() -> Value {
     json!([
@@ -35,6 +44,7 @@ pub(crate) fn webhook_rules() -> Value {
             "message": "exactly one of url and urlFrom must be set",
         },
         address("url", &format!("!has(self.url) || self.url.matches('{ADDRESS}')")),
+        client_certificate("!has(self.url) || self.url.startsWith('https:')"),
     ])
 }
 
@@ -47,6 +57,9 @@ pub(crate) fn alertmanager_rules() -> Value {
         },
         address("url", &format!("!has(self.url) || self.url.matches('{ADDRESS}')")),
         address("urls", &format!("!has(self.urls) || self.urls.all(u, u.matches('{ADDRESS}'))")),
+        client_certificate(
+            "(!has(self.url) || self.url.startsWith('https:')) && (!has(self.urls) || self.urls.all(u, u.startsWith('https:')))",
+        ),
     ])
 }
 

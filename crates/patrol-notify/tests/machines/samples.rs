@@ -45,6 +45,7 @@ pub fn alertmanager() -> Endpoint {
         hold_for: Span::hours(24),
         headers_from: vec![],
         ca_secret_ref: None,
+        client_cert_secret_ref: None,
     })
 }
 

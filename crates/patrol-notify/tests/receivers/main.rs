@@ -10,6 +10,7 @@ mod chat_servers;
 mod chats;
 mod delivery;
 mod hostile;
+mod mtls;
 mod providers;
 #[allow(dead_code, reason = "the chats' own tests use the rest")]
 #[path = "../chats/samples.rs"]

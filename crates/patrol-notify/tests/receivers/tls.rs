@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::support::*;
-use patrol_notify::{Class, Client, ClientConfig, Outcome, Secret};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use patrol_notify::{Class, Client, ClientCertificate, ClientConfig, Outcome, Secret};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,34 +14,66 @@ use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
 /// An authority of our own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A server's certificate chain and key.
-struct Identity {
+/// A certificate chain and its key.
+pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    /// Both as a Secret holds them.
+    pub pem: ClientCertificate,
 }
 
 impl Authority {
-    fn new() -> Self {
+    /// All of these have the same name, as one has that was made anew.
+    pub fn new() -> Self {
+        Self::named("Authority")
+    }
+
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> Secret {
+    pub fn pem(&self) -> Secret {
         self.0.pem().into()
     }
 
-    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+    pub fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Identity {
             chain: vec![certificate.der().clone()],
+            pem: ClientCertificate {
+                chain: certificate.pem().into(),
+                key: key.serialize_pem().into(),
+            },
             key: key.into(),
         }
+    }
+
+    /// A server that asks for a certificate of `clients` and speaks these versions of TLS.
+    pub fn asking(
+        &self,
+        clients: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ServerConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(clients.0.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .unwrap();
+        let identity = self.issue("receiver.test", |_| {});
+        ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(identity.chain, identity.key)
+            .unwrap()
     }
 }
 
@@ -47,7 +81,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn server_config(identity: Identity) -> ServerConfig {
+pub fn server_config(identity: Identity) -> ServerConfig {
     ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -56,7 +90,7 @@ fn server_config(identity: Identity) -> ServerConfig {
         .unwrap()
 }
 
-async fn serve(config: ServerConfig) -> Server {
+pub async fn serve(config: ServerConfig) -> Server {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     Server::start(move |stream| {
         let acceptor = acceptor.clone();
@@ -89,7 +123,7 @@ async fn send(server: &Server, ca: Option<Secret>) -> Outcome {
 }
 
 #[track_caller]
-fn assert_config(outcome: &Outcome, words: &str) {
+pub fn assert_config(outcome: &Outcome, words: &str) {
     assert_eq!(
         (outcome.class, outcome.status),
         (Class::Config, None),
@@ -120,6 +154,10 @@ async fn a_self_signed_certificate_is_refused() {
     let pem = Secret::from(own.cert.pem());
     let server = serve(server_config(Identity {
         chain: vec![own.cert.der().clone()],
+        pem: ClientCertificate {
+            chain: pem.clone(),
+            key: own.signing_key.serialize_pem().into(),
+        },
         key: own.signing_key.into(),
     }))
     .await;
@@ -147,28 +185,6 @@ async fn name_and_dates_are_verified() {
     })))
     .await;
     assert_config(&send(&server, Some(authority.pem())).await, "not valid yet");
-}
-
-#[tokio::test]
-async fn a_client_certificate_we_do_not_have_is_named() {
-    let authority = Authority::new();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(authority.0.der().clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .unwrap();
-    let identity = authority.issue("receiver.test", |_| {});
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain, identity.key)
-        .unwrap();
-    let server = serve(config).await;
-    assert_config(
-        &send(&server, Some(authority.pem())).await,
-        "client certificate",
-    );
 }
 
 #[tokio::test]
