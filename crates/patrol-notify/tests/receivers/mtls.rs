@@ -70,7 +70,10 @@ async fn a_client_certificate_that_is_refused_is_named() {
         let outcome = send(&server, &servers, Some(made_anew.pem.clone())).await;
         assert_config(&outcome, "the receiver refuses our client certificate");
         let outcome = send(&server, &servers, Some(strange.pem.clone())).await;
-        assert_config(&outcome, "does not know the authority of our client certificate");
+        assert_config(
+            &outcome,
+            "does not know the authority of our client certificate",
+        );
     }
 }
 
