@@ -44,6 +44,14 @@ impl Connection {
         all
     }
 
+    /// The name that the API server is called by, where it is no address.
+    #[must_use]
+    pub fn server_name(&self) -> Option<String> {
+        let host = self.server().host()?.trim_matches(['[', ']']);
+        let is_name = !host.is_empty() && host.parse::<IpAddr>().is_err();
+        is_name.then(|| host.to_owned())
+    }
+
     async fn host_addresses(&self) -> Vec<IpAddr> {
         let host = self.server().host().unwrap_or_default();
         let host = host.trim_matches(['[', ']']);

@@ -1,8 +1,11 @@
 //! One receiver's HTTP client: a single POST per call, and what became of it.
 //!
 //! Each receiver has its own client and thus its own pool, so a dead one holds nobody else's socket.
-//! No redirect, no proxy, no cookie, no decompression, no retry: a repeat is the caller's decision.
+//! No redirect, no cookie, no decompression, no retry: a repeat is the caller's decision.
+//! A proxy only where an admin set one (see [`crate::proxy`]).
 //! Nothing that came back, no path or query of the URL and no credential reaches an [`Outcome`].
+
+mod config;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,83 +19,26 @@ use patrol_core::event::DeliveryClass;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
-use crate::address::{Filter, FilteredResolver, Lookup, SystemLookup, Target};
+use crate::address::{Filter, FilteredResolver, Lookup, Target};
 use crate::classify::{Class, Verdict};
 use crate::failure;
-use crate::headers::ExtraHeaders;
 use crate::kinds;
+use crate::proxy::{self, Egress, Hop, Reply, Way};
 use crate::seal::{self, Credential};
 use crate::secret::Secret;
 use crate::tls;
 
+pub use config::{ClientConfig, ClientError, Timing};
+
 pub use crate::tls::{ClientCertificate, TlsError};
 
-const USER_AGENT: &str = concat!("kube-patrol/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("kube-patrol/", env!("CARGO_PKG_VERSION"));
 /// As much of a reply as is ever held.
 const REPLY_BYTES: usize = 16 * 1024;
 /// Idle sockets kept, and how long.
 const POOL_IDLE: usize = 2;
 /// See [`POOL_IDLE`].
 const POOL_IDLE_TIME: Duration = Duration::from_secs(45);
-
-/// How long one attempt may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// Name, TCP and TLS together. 3 s.
-    pub connect: Duration,
-    /// Everything, the body of the reply included. 15 s.
-    pub total: Duration,
-    /// The body of the reply once its head is there, within `total`. 2 s: the head has already decided,
-    /// and the rest is read only so that the connection can be used again.
-    pub body: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Timing {
-            connect: Duration::from_secs(3),
-            total: Duration::from_secs(15),
-            body: Duration::from_secs(2),
-        }
-    }
-}
-
-/// What one receiver's client is made of. A change of any of it means a new client: pooled
-/// connections were checked against the old.
-#[derive(Clone)]
-pub struct ClientConfig {
-    /// Receiver kind: how replies are read.
-    pub kind: EndpointKind,
-    /// What is sent.
-    pub content_type: &'static str,
-    /// Where it may send.
-    pub filter: Filter,
-    /// Headers from a Secret.
-    pub headers: ExtraHeaders,
-    /// PEM bundle that replaces the system's roots.
-    pub ca_pem: Option<Secret>,
-    /// What a receiver that asks who we are is shown.
-    pub client_certificate: Option<ClientCertificate>,
-    /// Deadlines.
-    pub timing: Timing,
-    /// Name resolution.
-    pub lookup: Arc<dyn Lookup>,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        ClientConfig {
-            kind: EndpointKind::Webhook,
-            content_type: "application/json",
-            filter: Filter::default(),
-            headers: ExtraHeaders::default(),
-            ca_pem: None,
-            client_certificate: None,
-            timing: Timing::default(),
-            lookup: Arc::new(SystemLookup),
-        }
-    }
-}
 
 /// One attempt.
 #[derive(Clone)]
@@ -148,43 +94,6 @@ impl Outcome {
     }
 }
 
-/// Why a client cannot be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClientError {
-    /// The CA, our own certificate or TLS itself.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The HTTP library refuses our settings.
-    #[error("the HTTP client cannot be set up: this build of kube-patrol is broken")]
-    Setup,
-}
-
-impl ClientError {
-    /// Whether our own certificate or its key cannot be used.
-    #[must_use]
-    pub const fn is_about_client_certificate(self) -> bool {
-        use TlsError as Tls;
-        matches!(
-            self,
-            Self::Tls(
-                Tls::NoClientCertificate
-                    | Tls::NoClientKey
-                    | Tls::BadClientKey
-                    | Tls::OtherClientKey
-            )
-        )
-    }
-
-    /// The same, for a condition.
-    #[must_use]
-    pub const fn detail(self) -> &'static str {
-        match self {
-            Self::Tls(error) => error.detail(),
-            Self::Setup => "the HTTP client cannot be set up: this build of kube-patrol is broken",
-        }
-    }
-}
-
 /// Sends to one receiver. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Client {
@@ -195,6 +104,10 @@ pub struct Client {
     headers: HeaderMap,
     shows_certificate: bool,
     timing: Timing,
+    lookup: Arc<dyn Lookup>,
+    egress: Arc<Egress>,
+    /// What the receiver is verified by at the end of a tunnel.
+    tls: Arc<rustls::ClientConfig>,
 }
 
 impl fmt::Debug for Client {
@@ -216,9 +129,9 @@ impl Client {
             config.client_certificate.as_ref(),
         )?;
         let filter = Arc::new(config.filter);
-        let resolver = FilteredResolver::new(Arc::clone(&filter), config.lookup);
+        let resolver = FilteredResolver::new(Arc::clone(&filter), Arc::clone(&config.lookup));
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .dns_resolver(Arc::new(resolver))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -243,6 +156,9 @@ impl Client {
             headers: config.headers.map().clone(),
             shows_certificate: config.client_certificate.is_some(),
             timing: config.timing,
+            lookup: config.lookup,
+            egress: config.egress,
+            tls: Arc::new(tls),
         })
     }
 
@@ -272,7 +188,13 @@ impl Client {
                 host,
             );
         }
-        if let Err(refusal) = self.filter.permits_literal(&target) {
+        let hop = self.egress.hop(&target).cloned();
+        let permitted = match &hop {
+            // A name is judged when it is resolved, by the resolver whose answers are used.
+            None => self.filter.permits_literal(&target),
+            Some(_) => self.egress.permits(&self.filter, &target),
+        };
+        if let Err(refusal) = permitted {
             let verdict = Verdict {
                 class: Class::Blocked,
                 detail: refusal.detail(),
@@ -285,7 +207,7 @@ impl Client {
         let now = DateTime::from_timestamp(request.timestamp, 0).unwrap_or_default();
         let deadline = Instant::now() + most.min(self.timing.total);
         match self
-            .exchange(target, headers, request.body, now, deadline)
+            .exchange(hop, target, headers, request.body, now, deadline)
             .await
         {
             Ok((status, verdict)) => Outcome {
@@ -320,30 +242,55 @@ impl Client {
     /// The I/O: request out, head in, a bounded piece of the body in.
     async fn exchange(
         &self,
+        hop: Option<Arc<Hop>>,
         target: Target,
         headers: HeaderMap,
         body: Bytes,
         now: DateTime<Utc>,
         deadline: Instant,
     ) -> Result<(u16, Verdict), Verdict> {
+        let mut reply = match hop {
+            None => Reply::from(self.directly(target, headers, body, deadline).await?),
+            Some(hop) => {
+                let way = Way {
+                    hop: &hop,
+                    filter: &self.filter,
+                    lookup: &*self.lookup,
+                    tls: &self.tls,
+                    shows_certificate: self.shows_certificate,
+                    connect: self.timing.connect,
+                    deadline,
+                };
+                proxy::send(way, &target, headers, body).await?
+            }
+        };
+        let status = reply.response.status().as_u16();
+        let headers = reply.response.headers().clone();
+        let body_deadline = deadline.min(Instant::now() + self.timing.body);
+        let prefix = read_prefix(&mut reply.response, body_deadline).await;
+        Ok((
+            status,
+            kinds::classify(self.kind, status, &headers, &prefix, now),
+        ))
+    }
+
+    async fn directly(
+        &self,
+        target: Target,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<reqwest::Response, Verdict> {
         let sending = self
             .http
             .post(target.url().clone())
             .headers(headers)
             .body(body)
             .send();
-        let response = match timeout_at(deadline, sending).await {
-            Ok(sent) => sent.map_err(|error| failure::explain(&error, self.shows_certificate))?,
-            Err(_) => return Err(failure::NO_REPLY),
-        };
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body_deadline = deadline.min(Instant::now() + self.timing.body);
-        let prefix = read_prefix(response, body_deadline).await;
-        Ok((
-            status,
-            kinds::classify(self.kind, status, &headers, &prefix, now),
-        ))
+        match timeout_at(deadline, sending).await {
+            Ok(sent) => sent.map_err(|error| failure::explain(&error, self.shows_certificate)),
+            Err(_) => Err(failure::NO_REPLY),
+        }
     }
 }
 
@@ -382,7 +329,7 @@ fn unsent(verdict: Verdict, host: String) -> Outcome {
 
 /// Reads up to [`REPLY_BYTES`]. A body that is longer, slow or broken ends the connection (dropping the
 /// response closes it) and not the verdict: the head arrived, so a repeat would be a duplicate.
-async fn read_prefix(mut response: reqwest::Response, deadline: Instant) -> Vec<u8> {
+async fn read_prefix(response: &mut reqwest::Response, deadline: Instant) -> Vec<u8> {
     let mut prefix = Vec::new();
     while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
         let room = REPLY_BYTES.saturating_sub(prefix.len());

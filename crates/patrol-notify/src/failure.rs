@@ -14,7 +14,7 @@ use crate::classify::{Class, Verdict};
 /// The whole time for one attempt ran out before the status line was complete.
 pub(crate) const NO_REPLY: Verdict = transient("no reply within the time for one request");
 
-const fn transient(detail: &'static str) -> Verdict {
+pub(crate) const fn transient(detail: &'static str) -> Verdict {
     Verdict {
         class: Class::Transient,
         detail,
@@ -30,14 +30,8 @@ pub(crate) const fn config(detail: &'static str) -> Verdict {
 
 /// Classifies a request that ended without a reply. `shows_certificate`: we have one for a receiver that asks.
 pub(crate) fn explain(error: &reqwest::Error, shows_certificate: bool) -> Verdict {
-    if let Some(Refused(refusal)) = find::<Refused>(error) {
-        return Verdict {
-            class: Class::Blocked,
-            detail: refusal.detail(),
-        };
-    }
-    if let Some(tls) = find::<rustls::Error>(error) {
-        return explain_tls(tls, shows_certificate);
+    if let Some(verdict) = explain_cause(error, shows_certificate) {
+        return verdict;
     }
     if error.is_builder() {
         return config("the receiver's URL cannot be requested: check it");
@@ -52,6 +46,48 @@ pub(crate) fn explain(error: &reqwest::Error, shows_certificate: bool) -> Verdic
         (false, false) => transient(
             "the receiver closed the connection or answered with something else than HTTP",
         ),
+    }
+}
+
+/// What lies at the bottom of an error, where that decides.
+pub(crate) fn explain_cause(
+    error: &(dyn Error + 'static),
+    shows_certificate: bool,
+) -> Option<Verdict> {
+    if let Some(Refused(refusal)) = find::<Refused>(error) {
+        return Some(Verdict {
+            class: Class::Blocked,
+            detail: refusal.detail(),
+        });
+    }
+    let tls = find::<rustls::Error>(error)?;
+    Some(explain_tls(tls, shows_certificate))
+}
+
+/// Why TLS with the proxy itself failed.
+pub(crate) fn explain_proxy_tls(error: &io::Error) -> Verdict {
+    use CertificateError as Certificate;
+    use rustls::Error as Tls;
+    match find::<Tls>(error) {
+        Some(Tls::InvalidCertificate(certificate)) => config(match certificate {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                "the proxy's certificate has expired"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "the proxy's certificate does not cover the host name in --receiver-proxy"
+            }
+            Certificate::UnknownIssuer => {
+                "the proxy's certificate is not signed by a trusted authority: name the file with its authorities in --receiver-proxy-ca"
+            }
+            _ => "the proxy's certificate cannot be verified",
+        }),
+        Some(Tls::InvalidMessage(_)) => {
+            config("the proxy does not speak TLS on this port: write http:// in --receiver-proxy")
+        }
+        Some(Tls::PeerIncompatible(_)) => config(
+            "the proxy has no TLS version or cipher in common with us: it needs TLS 1.2 or newer",
+        ),
+        _ => transient("the TLS connection to the proxy failed"),
     }
 }
 

@@ -13,6 +13,7 @@ use patrol_kube::boot_clock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::egress::EgressArgs;
 use super::{Exit, Failure, ui};
 use crate::local::{self, Options, SecretFile};
 use crate::logging::{self, LogFormat, LogLevel};
@@ -50,6 +51,8 @@ pub struct Args {
     /// Address of metrics and probes. Default: none
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// Log format: text or json. Default: text on a terminal, else json
     #[arg(long, value_enum, hide_possible_values = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -76,6 +79,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn patrol(args: Args) -> Result<Exit, Failure> {
+    let egress = args.egress.egress(None)?;
     let first = args.folders.first().cloned().unwrap_or_default();
     let options = Options {
         state: args.state.unwrap_or_else(|| {
@@ -111,6 +115,7 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         boot_clock::now,
         timings.clone(),
     )
+    .with_egress(egress)
     .with_printer(local::terminal::NAME, local::terminal::print);
     let config = Config {
         namespace: options.namespace.clone(),

@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod doctor;
+mod egress;
 mod explain;
 mod find;
 mod lint;

@@ -22,6 +22,7 @@ use patrol_notify::Secret;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::egress::EgressArgs;
 use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
@@ -82,6 +83,8 @@ pub struct Args {
     /// Let receivers on loopback be told (meant for tests)
     #[arg(long)]
     allow_loopback_receivers: bool,
+    #[command(flatten)]
+    egress: EgressArgs,
     /// Name of the cluster in messages
     #[arg(long, value_name = "NAME", env = "CLUSTER_NAME", default_value = "")]
     cluster_name: String,
@@ -156,6 +159,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let connection = Connection::infer()
         .await
         .map_err(|e| Failure::new(e.to_string()))?;
+    let egress = args.egress.egress(connection.server_name())?;
     let listener = probes::bind(&args.listen).await.map_err(Failure::new)?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(listen = %address, %identity, namespace = args.namespace, "started");
@@ -202,7 +206,8 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         denied,
         boot_clock::now,
         timings.clone(),
-    );
+    )
+    .with_egress(egress);
     let config = Config {
         namespace: args.namespace.clone(),
         cluster: Cluster {

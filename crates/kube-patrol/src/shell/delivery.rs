@@ -13,7 +13,7 @@ use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
 use patrol_core::notice::Notice;
 use patrol_notify::render::Part;
-use patrol_notify::{Outcome, Request, Style, kinds};
+use patrol_notify::{Egress, Outcome, Request, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
@@ -55,6 +55,8 @@ pub struct Post {
     pub denied: Vec<IpAddr>,
     /// Time.
     pub clock: fn() -> Now,
+    /// The way out.
+    pub(super) egress: Arc<Egress>,
     printer: Option<(&'static str, Print)>,
     pub(super) clients: Clients,
     timings: Timings,
@@ -80,6 +82,7 @@ impl Post {
             allow_loopback,
             denied,
             clock,
+            egress: Arc::default(),
             printer: None,
             clients: Clients::default(),
         }
@@ -108,6 +111,13 @@ impl Post {
             class,
             at: (self.clock)().wall,
         }]
+    }
+
+    /// Reaches receivers this way and not directly.
+    #[must_use]
+    pub fn with_egress(mut self, egress: Arc<Egress>) -> Self {
+        self.egress = egress;
+        self
     }
 
     /// Prints what is for the receiver of this name instead of sending it.

@@ -207,6 +207,11 @@ async fn doors_of(
     made: &Made,
     url: Secret,
 ) -> Result<Vec<Door>, DeliveryClass> {
+    if post.egress.is_proxied(&url) {
+        return Err(DeliveryClass::Config(
+            "everyAddress needs a direct way, for behind the proxy addresses are not known here: add the host to --receiver-no-proxy, or list the members in urls",
+        ));
+    }
     let filter = filter(post, target)?;
     let found = address::every_address(&url, &filter, &SystemLookup);
     let found = tokio::time::timeout(LOOKUP, found).await;
@@ -316,6 +321,7 @@ fn client(
         headers: extra_headers(target, &made.headers)?,
         ca_pem: made.ca.clone(),
         client_certificate: made.certificate.clone(),
+        egress: Arc::clone(&post.egress),
         kind: target.endpoint.kind(),
         content_type: kinds::content_type(&target.endpoint),
         ..ClientConfig::default()

@@ -8,6 +8,7 @@ mod mtls;
 mod people;
 #[path = "../local/process.rs"]
 mod process;
+mod proxy;
 mod receivers;
 
 use process::{World, command};

@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::process::{World, command, command_with};
 
 /// What a scripted receiver got: its head in lower case, and its body.
-type Got = (String, Value);
+pub(super) type Got = (String, Value);
 
 /// A receiver on loopback that gives every request the same answer.
-fn answers(reply: &'static str) -> (String, Receiver<Got>) {
+pub(super) fn answers(reply: &'static str) -> (String, Receiver<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (into, got) = channel();
@@ -50,7 +50,7 @@ fn answers(reply: &'static str) -> (String, Receiver<Got>) {
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A folder with the receiver `soc` and its secrets.
-fn world(url: &str) -> World {
+pub(super) fn world(url: &str) -> World {
     let world = World::new();
     world.write(
         "soc.yaml",
@@ -67,7 +67,7 @@ fn world(url: &str) -> World {
     world
 }
 
-fn test(world: &World, args: &[&str]) -> (Option<i32>, String, String) {
+pub(super) fn test(world: &World, args: &[&str]) -> (Option<i32>, String, String) {
     let dir = world.path("");
     command(&[&["test-receiver"], args, &["-f", dir.to_str().unwrap()]].concat())
 }

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::ip::within;
+use super::names::normal;
 
 /// A parsed allow list. An empty one means "not set", as lists do in Kubernetes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,12 +62,16 @@ impl Allow {
     /// Is the host named, or the address in a named network?
     pub(super) fn covers(&self, host: &str, address: IpAddr) -> bool {
         let (v4, bits) = align(address);
-        let name = normal(host);
-        self.hosts.contains(&name)
+        self.names(&normal(host))
             || self
                 .networks
                 .iter()
                 .any(|network| network.v4 == v4 && within(bits, network.bits, network.prefix))
+    }
+
+    /// Is the host (in its normal form) named?
+    pub(super) fn names(&self, host: &str) -> bool {
+        self.hosts.iter().any(|named| named == host)
     }
 
     fn add(&mut self, entry: &str) -> Result<(), &'static str> {
@@ -119,8 +124,4 @@ fn align(address: IpAddr) -> (bool, u128) {
         IpAddr::V4(v4) => (true, u128::from(v4.to_bits()) << 96),
         IpAddr::V6(v6) => (false, v6.to_bits()),
     }
-}
-
-fn normal(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }

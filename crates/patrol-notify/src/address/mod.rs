@@ -8,12 +8,15 @@
 //! in a refusal: an answer of the resolver is nobody's business.
 
 mod allow;
+mod bypass;
 mod every;
 mod ip;
+mod names;
 mod resolve;
 mod target;
 
 pub use allow::{Allow, AllowError};
+pub use bypass::{Bypass, BypassError};
 pub use every::{Nowhere, Pinned, every_address};
 pub use resolve::{Lookup, LookupFuture, SystemLookup};
 pub use target::{Target, UrlError};
@@ -43,6 +46,8 @@ pub enum Refusal {
     Denied,
     /// `addresses.allow` is set and does not cover it.
     NotAllowed,
+    /// `addresses.allow` is set and does not name the host, whose address only the proxy knows.
+    NotNamed,
 }
 
 impl Refusal {
@@ -67,6 +72,9 @@ impl Refusal {
             }
             Refusal::NotAllowed => {
                 "the receiver's address is not covered by addresses.allow: add its CIDR or host"
+            }
+            Refusal::NotNamed => {
+                "the receiver's host is not named in addresses.allow, and behind the proxy its address is not known here: add the host name"
             }
         }
     }
@@ -133,6 +141,40 @@ impl Filter {
             Some(allow) if !allow.covers(host, address) => Err(Refusal::NotAllowed),
             _ => Ok(()),
         }
+    }
+
+    /// Checks a URL whose host somebody else resolves: an address in full, a name by what it says. `denied` are names
+    /// (in lower case) on the caller's list. A CIDR of `addresses.allow` allows no name.
+    ///
+    /// # Errors
+    /// The first rule that refuses.
+    pub(crate) fn permits_unresolved(
+        &self,
+        target: &Target,
+        denied: &[String],
+    ) -> Result<(), Refusal> {
+        if target.literal().is_some() {
+            return self.permits_literal(target);
+        }
+        let host = names::normal(target.url().host_str().unwrap_or(""));
+        match names::never(&host) {
+            Some(Refusal::Loopback) if self.allow_loopback => {}
+            Some(refusal) => return Err(refusal),
+            None => {}
+        }
+        if denied.contains(&host) {
+            return Err(Refusal::Denied);
+        }
+        match &self.allow {
+            Some(allow) if !allow.names(&host) => Err(Refusal::NotNamed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the proxy itself may be: an admin has set it, so it may be a neighbour on loopback, and `addresses.allow`
+    /// is not about it. What is never right stays so.
+    pub(crate) fn for_proxy(&self) -> Filter {
+        Filter::new(true, self.deny.iter().copied(), None)
     }
 
     /// Checks a URL whose host is a literal address; names are checked when they are resolved.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::names;
 use crate::secret::Secret;
 
 /// A URL that can be sent to, as far as its form goes. Its address is the filter's business.
@@ -90,7 +91,7 @@ impl Target {
 
     /// The address when the host is one. The URL parser has already turned decimal, octal and
     /// hexadecimal spellings and a trailing dot into the plain form.
-    pub(super) fn literal(&self) -> Option<IpAddr> {
+    pub(crate) fn literal(&self) -> Option<IpAddr> {
         match self.url.host()? {
             Host::Ipv4(v4) => Some(IpAddr::V4(v4)),
             Host::Ipv6(v6) => Some(IpAddr::V6(v6)),
@@ -100,6 +101,14 @@ impl Target {
 
     pub(crate) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Whether the host is this machine, by its address or its name.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.literal() {
+            Some(address) => address.to_canonical().is_loopback(),
+            None => names::is_loopback(&names::normal(self.url.host_str().unwrap_or(""))),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod delivery;
 mod hostile;
 mod mtls;
 mod providers;
+mod proxy;
 #[allow(dead_code, reason = "the chats' own tests use the rest")]
 #[path = "../chats/samples.rs"]
 mod samples;

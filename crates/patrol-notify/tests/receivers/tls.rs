@@ -62,11 +62,26 @@ impl Authority {
         clients: &Authority,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> ServerConfig {
+        self.asking_with(clients, versions, |roots, provider| {
+            WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .unwrap()
+        })
+    }
+
+    /// The same with a verifier of its own.
+    pub fn asking_with(
+        &self,
+        clients: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        verifier: impl FnOnce(
+            Arc<rustls::RootCertStore>,
+            Arc<rustls::crypto::CryptoProvider>,
+        ) -> Arc<dyn rustls::server::danger::ClientCertVerifier>,
+    ) -> ServerConfig {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(clients.0.der().clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-            .build()
-            .unwrap();
+        let verifier = verifier(Arc::new(roots), provider());
         let identity = self.issue("receiver.test", |_| {});
         ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)

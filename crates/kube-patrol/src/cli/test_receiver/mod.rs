@@ -13,6 +13,7 @@ use patrol_core::event::DeliveryClass;
 use patrol_core::notice::{Notice, NoticeKind};
 use patrol_kube::boot_clock;
 
+use super::egress::EgressArgs;
 use super::{Exit, Failure, find, ui};
 use crate::local::SecretFile;
 use crate::shell::delivery::{Alone, Post, probe};
@@ -48,6 +49,8 @@ pub struct Args {
     /// Let a receiver on loopback be told, as the operator's flag does
     #[arg(long)]
     allow_loopback_receivers: bool,
+    #[command(flatten)]
+    egress: EgressArgs,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
@@ -64,6 +67,7 @@ async fn send(args: Args) -> Result<Exit, Failure> {
     };
     let target = place.target(&args.receiver).await?;
     let (denied, cluster) = place.surroundings().await;
+    let egress = args.egress.egress(place.server_name())?;
     let place = Arc::new(place);
     let post = Post::new(
         Arc::clone(&place) as Arc<dyn crate::shell::secrets::SecretSource>,
@@ -72,7 +76,8 @@ async fn send(args: Args) -> Result<Exit, Failure> {
         denied,
         boot_clock::now,
         super::operator::timings()?,
-    );
+    )
+    .with_egress(egress);
     let policy = target.name.strip_prefix("policy/").unwrap_or_default();
     let notice = Notice {
         policy: policy.to_owned(),

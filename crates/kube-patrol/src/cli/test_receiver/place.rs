@@ -166,6 +166,14 @@ impl Place {
         }
     }
 
+    /// The name of the API server, which nothing is sent to.
+    pub fn server_name(&self) -> Option<String> {
+        match &self.source {
+            Source::Cluster(connection) => connection.server_name(),
+            Source::Files { .. } => None,
+        }
+    }
+
     /// Why a credential could not be had, if so.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble
