@@ -95,11 +95,27 @@ impl Response {
 /// # Errors
 /// Nobody answers. Every status is a reply and no error.
 pub fn get(address: SocketAddr, path: &str) -> Result<Response> {
-    let what = format!("GET http://{address}{path}");
+    exchange(address, "GET", path, "")
+}
+
+/// Posts JSON to a path without TLS.
+///
+/// # Errors
+/// As [`get`].
+pub fn post(address: SocketAddr, path: &str, body: &Value) -> Result<Response> {
+    exchange(address, "POST", path, &body.to_string())
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<Response> {
+    let what = format!("{method} http://{address}{path}");
     let timeout = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&address, timeout).context(&what)?;
     stream.set_read_timeout(Some(timeout)).context(&what)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(request.as_bytes()).context(&what)?;
     read_response(&mut BufReader::new(stream)).context(&what)
 }

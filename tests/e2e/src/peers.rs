@@ -192,6 +192,29 @@ impl Peer {
         }
     }
 
+    /// Its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Guarded::id)
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    /// It does not answer, or does not take it.
+    pub fn post(&self, path: &str, body: &Value) -> Result<()> {
+        let reply = http::post(self.address, path, body)?;
+        match reply.status {
+            200..=299 => Ok(()),
+            _ => Err(Error::Failed(format!(
+                "{}{path}: {}: {}",
+                self.name,
+                reply.status,
+                reply.text()
+            ))),
+        }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -170,7 +170,7 @@ pub fn judge(inventory: &Inventory) -> Result<Duration, Failure> {
 }
 
 /// CPU time of this thread: other programs on the machine do not count.
-fn cpu() -> Duration {
+pub fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),
