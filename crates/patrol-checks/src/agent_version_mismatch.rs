@@ -63,6 +63,10 @@ static META: CheckMeta = CheckMeta {
     references: &[],
 };
 
+/// How to mend what only a new pod mends.
+pub(crate) const RESTART: &str =
+    "Restart the workload, so that the injector's current sidecar gets into its pods.";
+
 impl Check for AgentVersionMismatch {
     fn meta(&self) -> &'static CheckMeta {
         &META
@@ -163,9 +167,7 @@ fn judge_root(
     };
     if judged.verdict == Verdict::Fail && only_stale {
         judged.severity = Some(Severity::Low);
-        judged.remediation =
-            "Restart the workload, so that the injector's current sidecar gets into its pods."
-                .into();
+        judged.remediation = RESTART.to_owned();
     }
     Some(judged)
 }

@@ -54,6 +54,19 @@ static META: CheckMeta = CheckMeta {
     references: &[],
 };
 
+/// How to mend what is no matter of rights.
+pub(crate) const REPAIR_API: &str =
+    "Repair the API that serves the resource; the operator goes on trying.";
+/// See [`REPAIR_API`].
+pub(crate) const LOOK_FOR_ERRORS: &str =
+    "Look for errors and throttling of list requests in the operator's log and in the API server.";
+/// See [`REPAIR_API`].
+pub(crate) const CORRECT_FILES: &str =
+    "Correct the files that are named, or take them out of the input.";
+/// See [`REPAIR_API`]; with the kind in its place.
+pub(crate) const CORRECT_OBJECTS: &str = "Correct the {} objects named here so that every field has the type its API says; the operator's log tells the \
+     field.";
+
 impl Check for KindUnreadable {
     fn meta(&self) -> &'static CheckMeta {
         &META
@@ -127,8 +140,7 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str], inputs: &BTreeSet<&s
             let mut judgement = judged(Verdict::Fail)
                 .reason("watch-failing")
                 .message(format!("{resource} cannot be read: {why}; {disabled}"));
-            judgement.remediation =
-                "Repair the API that serves the resource; the operator goes on trying.".to_owned();
+            judgement.remediation = REPAIR_API.to_owned();
             judgement
         }
         Some(Blindness::Unsynced) => match start_up_ends(view) {
@@ -136,9 +148,7 @@ fn judge_kind(view: &View<'_>, kind: Kind, checks: &[&str], inputs: &BTreeSet<&s
                 let mut judgement = judged(Verdict::Fail).reason("unsynced").message(format!(
                     "the first list of {resource} is not complete after {START_UP}; {disabled}"
                 ));
-                judgement.remediation =
-                    "Look for errors and throttling of list requests in the operator's log and in the API server."
-                        .to_owned();
+                judgement.remediation = LOOK_FOR_ERRORS.to_owned();
                 judgement
             }
             due => judged(Verdict::Unknown(Sym::new("unsynced")))
@@ -210,8 +220,7 @@ fn judge_inputs(inputs: &BTreeSet<&str>) -> Judgement {
             .take(Affected::SAMPLE)
             .collect(),
     };
-    judgement.remediation =
-        "Correct the files that are named, or take them out of the input.".to_owned();
+    judgement.remediation = CORRECT_FILES.to_owned();
     judgement
 }
 
@@ -251,9 +260,6 @@ fn undecodable(
             .take(Affected::SAMPLE)
             .collect(),
     };
-    judgement.remediation = format!(
-        "Correct the {kind} objects named here so that every field has the type its API says; the operator's log \
-         tells the field."
-    );
+    judgement.remediation = CORRECT_OBJECTS.replace("{}", &kind.to_string());
     judgement
 }

@@ -3,6 +3,7 @@
 
 mod agent_version_mismatch;
 mod baselines;
+pub mod chinese;
 mod component;
 mod component_missing;
 #[cfg(test)]

@@ -127,6 +127,14 @@ impl Check for NamespacePsaBelowRequired {
     }
 }
 
+/// How to mend labels whose values are wrong.
+pub(crate) const SET_ENFORCE: &str =
+    "Set pod-security.kubernetes.io/enforce to privileged, baseline or restricted.";
+/// See [`SET_ENFORCE`].
+pub(crate) const SET_LABEL: &str = "Set the label to privileged, baseline or restricted.";
+/// See [`SET_ENFORCE`].
+pub(crate) const SET_VERSION: &str = "Set pod-security.kubernetes.io/enforce-version to latest or a version of at least the required one.";
+
 /// What the parameters ask for.
 struct Required {
     level: Level,
@@ -197,7 +205,7 @@ fn faults(labels: &Labels, required: &Required) -> Vec<Fault> {
             words:
                 "the enforced level has no valid value, so the API server takes it for restricted"
                     .to_owned(),
-            remedy: "Set pod-security.kubernetes.io/enforce to privileged, baseline or restricted.",
+            remedy: SET_ENFORCE,
             at_most: Severity::Medium,
         }),
     }
@@ -215,7 +223,7 @@ fn faults(labels: &Labels, required: &Required) -> Vec<Fault> {
                 words: format!(
                     "the {mode} level has no valid value, so the API server takes it for privileged"
                 ),
-                remedy: "Set the label to privileged, baseline or restricted.",
+                remedy: SET_LABEL,
                 at_most: Severity::Low,
             });
         }
@@ -257,7 +265,7 @@ fn version_fault(labels: &Labels, required: &Required) -> Option<Fault> {
         label: "enforce-version",
         has_label: true,
         words,
-        remedy: "Set pod-security.kubernetes.io/enforce-version to latest or a version of at least the required one.",
+        remedy: SET_VERSION,
         at_most,
     };
     match (PolicyVersion::parse(text), required.min_version) {

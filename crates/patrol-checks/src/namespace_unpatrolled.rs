@@ -38,6 +38,11 @@ static META: CheckMeta = CheckMeta {
     references: &["Kubescape C-0209"],
 };
 
+/// How to mend what is no matter of a scope.
+pub(crate) const RESUME: &str = "Resume the suspended PatrolPolicy, or widen the scope of another.";
+/// See [`RESUME`]; with the names of the baselines in its place.
+pub(crate) const ADD_BASELINES: &str = "Add {} to spec.baselines of a PatrolPolicy that selects the namespace, or widen the scope of one that has it.";
+
 impl Check for NamespaceUnpatrolled {
     fn meta(&self) -> &'static CheckMeta {
         &META
@@ -97,8 +102,7 @@ impl Check for NamespaceUnpatrolled {
                             "only suspended policies select the namespace, such as {}",
                             policy.name
                         ));
-                judgement.remediation =
-                    "Resume the suspended PatrolPolicy, or widen the scope of another.".to_owned();
+                judgement.remediation = RESUME.to_owned();
                 judgement
             }
             None => judged(Verdict::Fail)
@@ -129,9 +133,6 @@ fn lacks_baselines(judgement: Judgement, missing: &[&Sym]) -> Judgement {
     let mut judgement = judgement.reason("baseline-missing").message(format!(
         "no policy that selects the namespace brings the required {word} {names}"
     ));
-    judgement.remediation = format!(
-        "Add {names} to spec.baselines of a PatrolPolicy that selects the namespace, or widen the scope of one that \
-         has it."
-    );
+    judgement.remediation = ADD_BASELINES.replace("{}", &names);
     judgement
 }

@@ -46,6 +46,10 @@ static META: CheckMeta = CheckMeta {
     references: &[],
 };
 
+/// How to mend a node of whose agent nothing is known.
+pub(crate) const REPAIR_NODE: &str =
+    "Repair the node, or remove it from the cluster if it is gone for good.";
+
 impl Check for NodeAgentNotReady {
     fn meta(&self) -> &'static CheckMeta {
         &META
@@ -84,8 +88,7 @@ fn silent(
                 .message(format!(
                     "the node has not been ready since {since}: nobody knows what its agent does"
                 ));
-            judgement.remediation =
-                "Repair the node, or remove it from the cluster if it is gone for good.".to_owned();
+            judgement.remediation = REPAIR_NODE.to_owned();
             judgement
         }
         _ => unknown(judged, "node-not-ready")

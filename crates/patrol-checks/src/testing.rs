@@ -15,7 +15,7 @@ use patrol_core::rule::{PolicyRules, Rulebook, compile};
 use patrol_core::sym::Sym;
 use serde_json::{Value, json};
 
-use crate::CATALOGUE;
+use crate::{CATALOGUE, chinese};
 
 /// The time of judgement.
 pub(crate) const NOW: &str = "2026-01-31T12:00:00Z";
@@ -225,7 +225,14 @@ impl World {
             .iter()
             .chain(&rulebook.always_on)
             .filter(|r| r.check == check);
-        inspect(&inspector, rules)
+        let inspection = inspect(&inspector, rules);
+        for result in &inspection.results {
+            // Whatever a test makes a check say can be said in Chinese.
+            let remedy = &result.judgement.remediation;
+            let known = remedy.is_empty() || chinese::remedy(check, remedy).is_some();
+            assert!(known, "{check}: not in Chinese: {remedy}");
+        }
+        inspection
     }
 
     /// The verdict of one check on one subject, written `Kind/name`.

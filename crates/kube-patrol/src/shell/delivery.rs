@@ -4,10 +4,13 @@
 //! fence is asked whether this process may still send. A part that is not accepted ends
 //! the delivery: what it and later parts tell stays due.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use patrol_api::receiver::{Endpoint, Locale, WebhookFormat};
+use patrol_checks::chinese;
 use patrol_core::clock::Now;
 use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
@@ -220,7 +223,7 @@ impl Courier {
 }
 
 async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
-    let parts = kinds::render(&target.endpoint, notice, style(target));
+    let parts = kinds::render(&target.endpoint, &spoken(target, notice), style(target));
     let mut outcomes = vec![];
     let mut ready = None;
     let mut may_reread = ready::uses_secrets(&target.endpoint);
@@ -266,6 +269,19 @@ pub async fn probe(post: &Post, target: &Target, notice: &Notice) -> Vec<Tried> 
         }
     }
     all
+}
+
+/// The notice in the receiver's language. Bodies that are made for programs stay as they are: whoever reads a ticket's
+/// title there compares it.
+fn spoken<'a>(target: &Target, notice: &'a Notice) -> Cow<'a, Notice> {
+    let is_for_programs = matches!(
+        &target.endpoint,
+        Endpoint::Webhook(webhook) if webhook.format != WebhookFormat::AlertmanagerV4
+    );
+    match target.locale {
+        Locale::ZhCn if !is_for_programs => Cow::Owned(chinese::notice(notice)),
+        Locale::ZhCn | Locale::En => Cow::Borrowed(notice),
+    }
 }
 
 const fn style(target: &Target) -> Style {

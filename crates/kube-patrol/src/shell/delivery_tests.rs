@@ -326,3 +326,39 @@ async fn every_address_of_a_host_is_told() {
         assert_eq!(class(&post(&[], LEADS), &every).await, expected, "{url}");
     }
 }
+
+/// What is made for programs stays as it is stored, whatever the receiver's language.
+#[test]
+fn people_are_told_in_their_language_and_programs_are_not() {
+    let of = |spec: serde_json::Value, locale| {
+        let spec: AlertReceiverSpec = serde_json::from_value(spec).unwrap();
+        Target {
+            endpoint: spec.endpoint().unwrap(),
+            locale,
+            ..to("http://unused.example.com")
+        }
+    };
+    let secret = serde_json::json!({"secretKeyRef": {"name": "soc", "key": "url"}});
+    let chat = serde_json::json!({"feishu": {"urlFrom": secret}});
+    let webhook = |format| serde_json::json!({"webhook": {"urlFrom": secret, "format": format}});
+    for (spec, locale, is_chinese) in [
+        (chat.clone(), Locale::En, false),
+        (chat, Locale::ZhCn, true),
+        (webhook("patrol/v1"), Locale::ZhCn, false),
+        (webhook("cloudevents/1.0"), Locale::ZhCn, false),
+        (webhook("alertmanager/v4"), Locale::ZhCn, true),
+    ] {
+        let target = of(spec, locale);
+        let stored = notice();
+        let told = spoken(&target, &stored);
+        assert_eq!(*told != stored, is_chinese, "{target:?}");
+        let ticket = &told.tickets[0];
+        assert_eq!(
+            ticket.title == "缺少必需的 Sidecar",
+            is_chinese,
+            "{}",
+            ticket.title
+        );
+        assert_eq!(ticket.message, stored.tickets[0].message);
+    }
+}

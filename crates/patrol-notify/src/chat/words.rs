@@ -30,7 +30,7 @@ impl Words {
 
     phrases! {
         place: "Where", "位置";
-        what: "What", "问题";
+        what: "What", "详情";
         /// Before the names of what was wrong.
         was: "Was", "原问题";
         since: "Since", "开始时间";

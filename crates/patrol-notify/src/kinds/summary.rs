@@ -69,9 +69,9 @@ pub(super) fn group(notice: &Notice, standing: u32, style: super::Style) -> Stri
 const fn chinese(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "严重",
-        Severity::High => "高",
-        Severity::Medium => "中",
-        Severity::Low => "低",
+        Severity::High => "高危",
+        Severity::Medium => "中危",
+        Severity::Low => "低危",
         Severity::Info => "提示",
     }
 }
@@ -101,7 +101,11 @@ pub(super) fn one(ticket: &NoticeTicket, style: super::Style) -> String {
         "" => &ticket.check,
         title => title,
     };
-    format!("{}: {}", clean(title), clean(&place(ticket)))
+    let colon = match style.locale {
+        Locale::En => ": ",
+        Locale::ZhCn => "：",
+    };
+    format!("{}{colon}{}", clean(title), clean(&place(ticket)))
 }
 
 /// Where a ticket's subject is.

@@ -31,6 +31,7 @@ fn cases() -> Vec<(&'static str, bool, Notice)> {
 fn written(endpoint: &patrol_api::receiver::Endpoint, locale: Locale) -> String {
     let mut out = String::new();
     for (name, minimal, notice) in cases() {
+        let notice = spoken(notice, locale);
         let parts = render(endpoint, &notice, Style { locale, minimal });
         let count = parts.len();
         for (index, part) in parts.iter().enumerate() {
@@ -72,7 +73,7 @@ fn golden() {
     assert!(differ.is_empty(), "not as in {differ:?}");
 }
 
-/// A person who reads one language finds nothing of the other in it, save what checks and people wrote.
+/// A person who reads one language finds nothing of the other in it, save the sentence of a finding and what people wrote.
 #[test]
 fn one_language_at_a_time() {
     for endpoint in endpoints(mentions()) {
@@ -92,10 +93,19 @@ fn one_language_at_a_time() {
                 locale: Locale::ZhCn,
                 minimal,
             };
-            for part in render(&endpoint, &notice, style) {
+            for part in render(&endpoint, &spoken(notice, style.locale), style) {
                 let told = texts(&body(&part)).concat();
                 for word in [
-                    "Where", "Since", "Critical", "Cluster", "Fixed", "Digest", "alive", "Sent",
+                    "Required sidecar",
+                    "Enable the injection",
+                    "Where",
+                    "Since",
+                    "Critical",
+                    "Cluster",
+                    "Fixed",
+                    "Digest",
+                    "alive",
+                    "Sent",
                     "more,",
                 ] {
                     assert!(!told.contains(word), "{word}: {told}");

@@ -82,6 +82,17 @@ pub fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+/// How the catalogue mends what is wrong with [`ticket`].
+const REMEDY: &str = "Enable the injection for the pods and restart the workload, or add the container to its template.";
+
+/// What a receiver of this language is sent, as the shell puts it.
+pub fn spoken(notice: Notice, locale: Locale) -> Notice {
+    match locale {
+        Locale::En => notice,
+        Locale::ZhCn => patrol_checks::chinese::notice(&notice),
+    }
+}
+
 /// A critical ticket, just opened.
 pub fn ticket(number: usize) -> NoticeTicket {
     NoticeTicket {
@@ -102,7 +113,7 @@ pub fn ticket(number: usize) -> NoticeTicket {
         resolution: None,
         check: "sidecar-missing".into(),
         requirement: Some("security-sidecar".into()),
-        title: "Sidecar security-sidecar is missing".into(),
+        title: "Required sidecar absent".into(),
         message: "its pod template lacks the sidecar security-sidecar".into(),
         layer: Layer::L4,
         party: Party::Customer,
@@ -124,8 +135,7 @@ pub fn ticket(number: usize) -> NoticeTicket {
         flapping: false,
         verified_at: Some(Time::from_unix(NOW - 60)),
         assignee: None,
-        remediation: "Label the namespace so that the injector sees it, then restart the workload."
-            .into(),
+        remediation: REMEDY.into(),
         alarm: Alarm::default(),
     }
 }

@@ -31,9 +31,10 @@ fn cases() -> Vec<(&'static str, bool, Notice)> {
     ]
 }
 
-fn written(endpoint: &Endpoint, locale: Locale) -> String {
+fn written(kind: &str, endpoint: &Endpoint, locale: Locale) -> String {
     let mut out = String::new();
     for (name, minimal, notice) in cases() {
+        let notice = spoken(kind, notice, locale);
         let parts = kinds::render(endpoint, &notice, Style { locale, minimal });
         let count = parts.len();
         for (index, part) in parts.iter().enumerate() {
@@ -57,7 +58,7 @@ fn golden() {
     for (name, endpoint) in endpoints() {
         for (locale, tag) in [(Locale::En, "en"), (Locale::ZhCn, "zh-CN")] {
             let file = folder.join(format!("{name}.{tag}.txt"));
-            let text = written(&endpoint, locale);
+            let text = written(name, &endpoint, locale);
             if write {
                 std::fs::write(&file, &text).unwrap();
             }

@@ -14,6 +14,17 @@ use serde_json::Value;
 /// 2027-01-15T08:00:00Z.
 pub const NOW: i64 = 1_800_000_000;
 
+/// How the catalogue mends what is wrong with [`ticket`].
+const REMEDY: &str = "Enable the injection for the pods and restart the workload, or add the container to its template.";
+
+/// What a receiver of this language is sent, as the shell puts it: bodies for programs stay as they are.
+pub fn spoken(name: &str, notice: Notice, locale: Locale) -> Notice {
+    match (locale, name) {
+        (Locale::ZhCn, "patrol-v1" | "cloudevents") | (Locale::En, _) => notice,
+        (Locale::ZhCn, _) => patrol_checks::chinese::notice(&notice),
+    }
+}
+
 pub const STYLE: Style = Style {
     locale: Locale::En,
     minimal: false,
@@ -95,7 +106,7 @@ pub fn ticket(number: usize) -> NoticeTicket {
         resolution: None,
         check: "sidecar-missing".into(),
         requirement: Some("security-center".into()),
-        title: "Sidecar aegis is missing".into(),
+        title: "Required sidecar absent".into(),
         message: "3 of 3 pods run without container aegis".into(),
         layer: Layer::L4,
         party: Party::Customer,
@@ -117,7 +128,7 @@ pub fn ticket(number: usize) -> NoticeTicket {
         flapping: false,
         verified_at: Some(Time::from_unix(NOW - 60)),
         assignee: Some("alice".into()),
-        remediation: "Label the namespace so that the injector sees it.".into(),
+        remediation: REMEDY.into(),
         alarm: Alarm::default(),
     }
 }

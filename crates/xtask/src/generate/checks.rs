@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use patrol_checks::CATALOGUE;
+use patrol_checks::{CATALOGUE, chinese};
 use patrol_core::check::{Block, CheckMeta};
 
 use super::{Artefact, cell, markdown};
@@ -67,6 +67,12 @@ fn describe(out: &mut String, meta: &CheckMeta) {
         one_line(meta.why),
         one_line(meta.remediation)
     );
+    if let (Some(title), Some(remedy)) = (
+        chinese::title(meta.id),
+        chinese::remedy(meta.id, meta.remediation),
+    ) {
+        let _ = write!(out, "\n**中文**：{title}。{remedy}\n");
+    }
     let reads: Vec<&str> = meta.reads.iter().map(|kind| kind.info().kind).collect();
     let reads = match reads.is_empty() {
         true => "no kind of object".to_owned(),
