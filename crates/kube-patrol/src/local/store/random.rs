@@ -1,12 +1,16 @@
 //! Random identities from the system. Nothing is decided by them.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// By the system call: a container without a base has no device to read them from.
 fn bytes() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes)
+    match getrandom(&mut bytes[..], GetRandomFlags::empty())? {
+        16 => Ok(bytes),
+        n => Err(io::Error::other(format!("{n} random bytes of 16"))),
+    }
 }
 
 /// 32 hexadecimal digits.
