@@ -151,8 +151,8 @@ fn f22_what_came_and_went_outside_the_window_is_told_as_late() {
     assert_eq!(w.told("soc", "shop/short"), Vec::<String>::new());
 }
 
-#[test]
-fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
+/// A gap, and a receiver that takes nothing, with another to stand in for it after a quarter of an hour.
+fn with_soc_down() -> World {
     let mut w = World::new();
     w.receiver("backup", json!({}));
     w.receiver(
@@ -162,6 +162,12 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
     w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
     w.mood("soc", Mood::Answer(DeliveryClass::Transient));
     w.pod("shop/a", bad());
+    w
+}
+
+#[test]
+fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
+    let mut w = with_soc_down();
     w.run_for(Span::minutes(10));
     assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
     w.run_for(Span::minutes(20));
@@ -183,15 +189,7 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
 
 #[test]
 fn whoever_stood_in_for_the_process_before_hears_the_end() {
-    let mut w = World::new();
-    w.receiver("backup", json!({}));
-    w.receiver(
-        "soc",
-        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
-    );
-    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
-    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
-    w.pod("shop/a", bad());
+    let mut w = with_soc_down();
     w.run_for(Span::minutes(14));
     w.mood("backup", Mood::Unanswered);
     w.run_for(Span::minutes(5));
@@ -211,15 +209,7 @@ fn whoever_stood_in_for_the_process_before_hears_the_end() {
 
 #[test]
 fn whoever_stood_in_for_the_process_before_the_last_hears_the_end() {
-    let mut w = World::new();
-    w.receiver("backup", json!({}));
-    w.receiver(
-        "soc",
-        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
-    );
-    w.policy("p", json!({"alerts": {"receivers": [{"name": "soc"}]}}));
-    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
-    w.pod("shop/a", bad());
+    let mut w = with_soc_down();
     w.run_for(Span::minutes(14));
     w.mood("backup", Mood::Unanswered);
     w.run_for(Span::minutes(5));
