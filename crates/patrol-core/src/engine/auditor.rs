@@ -100,9 +100,10 @@ impl Patrol {
             })
             .count();
         if !lost.is_empty() {
+            // Lined up anew, all of them: what is planned already would not be.
             self.agenda.set(key, vec![]);
         }
-        if owed != lined_up {
+        if !lost.is_empty() || owed != planned {
             self.agenda.set(key, owed);
         }
         self.auditor.found += u64::try_from(forgotten).unwrap_or(u64::MAX);
