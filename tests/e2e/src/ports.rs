@@ -9,7 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, sockopt};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketType, bind, getsockname, listen, shutdown, socket, sockopt,
+};
 
 use crate::{Context, Error, Result};
 
@@ -55,6 +57,14 @@ impl HeldPort {
     }
 }
 
+/// Ends listening, also where a process that is just being started still has a copy of the socket: between its fork and its
+/// exec nothing of ours is closed there yet, and until then a closed listener would go on taking connections.
+pub fn stop_listening(listener: TcpListener) {
+    // It fails where nothing listens any more, which is what is wanted.
+    let _ = shutdown(&listener, Shutdown::Both);
+    drop(listener);
+}
+
 fn shared_socket(port: u16) -> Result<OwnedFd> {
     let what = "loopback port: cannot take it";
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).context(what)?;
@@ -70,6 +80,8 @@ fn shared_socket(port: u16) -> Result<OwnedFd> {
 mod tests {
     use super::*;
     use std::net::TcpStream;
+    use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn a_held_port_refuses_until_someone_listens_and_again_afterwards() {
@@ -80,6 +92,27 @@ mod tests {
         drop(listener);
         TcpStream::connect(port.address()).unwrap_err();
         port.listen().unwrap();
+    }
+
+    #[test]
+    fn a_port_refuses_while_other_threads_start_programs() {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let status = Command::new("true").status().unwrap();
+                    assert!(status.success());
+                }
+            });
+            let port = HeldPort::take().unwrap();
+            let taken = (0..2000).find(|_| {
+                let listener = port.listen().unwrap();
+                stop_listening(listener);
+                TcpStream::connect(port.address()).is_ok()
+            });
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(taken, None, "a connection was taken");
+        });
     }
 
     #[test]

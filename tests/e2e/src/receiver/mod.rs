@@ -19,7 +19,7 @@ pub use record::{Event, Notice, NoticeData, Part, Recorded, Subject, TicketName}
 pub use script::Reply;
 pub use signature::Signature;
 
-use crate::ports::HeldPort;
+use crate::ports::{HeldPort, stop_listening};
 use crate::{Context, Error, Result};
 use signature::Secret;
 use state::{Shared, State};
@@ -111,7 +111,7 @@ impl Receiver {
             let listener = self.port.listen()?;
             let shared = Arc::clone(&self.shared);
             let era = shared.lock().era;
-            *acceptor = Some(std::thread::spawn(move || accept(&shared, &listener, era)));
+            *acceptor = Some(std::thread::spawn(move || accept(&shared, listener, era)));
         }
         Ok(())
     }
@@ -243,12 +243,13 @@ impl Drop for Receiver {
 }
 
 /// Accepts until the era ends; each connection has a thread.
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, era: u64) {
+fn accept(shared: &Arc<Shared>, listener: TcpListener, era: u64) {
     while let Ok((stream, _)) = listener.accept() {
         let Some(number) = shared.admit(&stream, era) else {
-            return;
+            break;
         };
         let shared = Arc::clone(shared);
         std::thread::spawn(move || serve::serve(&shared, stream, number, era));
     }
+    stop_listening(listener);
 }
