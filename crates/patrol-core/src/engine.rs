@@ -13,7 +13,6 @@ mod onlookers;
 mod overflow;
 mod own_work;
 mod patrols;
-mod people;
 mod policies;
 mod receivers;
 mod snapshot;

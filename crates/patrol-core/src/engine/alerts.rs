@@ -10,6 +10,7 @@ mod answer;
 mod compose;
 mod digest;
 mod heartbeat;
+mod inhibition;
 #[cfg(test)]
 mod lost_tests;
 mod routes;
@@ -249,7 +250,7 @@ impl Patrol {
         now: Now,
     ) -> Option<(Telling, String)> {
         let (ticket, status) = self.tickets.view(key)?;
-        let mut routes = self.routes(ticket, status).into_iter();
+        let mut routes = self.routes(ticket, status, now).into_iter();
         let route = routes.find(|route| route.receiver == receiver.as_str())?;
         let heard = self.agenda.heard_at(key, &route.uid);
         let telling = owed(ticket, status, &route, heard, now.wall)?;
@@ -283,7 +284,7 @@ impl Patrol {
     pub(super) fn plans(&self, key: &ObjectKey, now: Now) -> Plans {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
-            for route in self.routes(ticket, status) {
+            for route in self.routes(ticket, status, now) {
                 let heard = self.agenda.heard_at(key, &route.uid);
                 if let Some(telling) = owed(ticket, status, &route, heard, now.wall) {
                     plans.push((Sym::new(&route.receiver), telling.due));

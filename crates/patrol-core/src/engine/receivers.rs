@@ -345,6 +345,13 @@ impl ReceiverState {
         self.not_before_wall = Some(at.plus(wait));
     }
 
+    /// Whether a telling was refused for its content, and is not yet tried again.
+    pub fn is_parked(&self, event_id: &str, now: Now) -> bool {
+        self.parked
+            .get(event_id)
+            .is_some_and(|until| now.mono < *until)
+    }
+
     /// The spec or the address changed: what was learned of it no longer counts.
     fn renew(&mut self) {
         self.failures = 0;

@@ -139,7 +139,7 @@ impl Check for PodBad {
     }
 }
 
-/// A label `out` on a pod, or on its namespace.
+/// A label `out` on a pod, or on its namespace: `yes`, or how severe that is.
 struct OptedOut;
 impl Check for OptedOut {
     fn meta(&self) -> &'static CheckMeta {
@@ -164,7 +164,9 @@ impl Check for OptedOut {
             Some(_) => Verdict::Fail,
             None => Verdict::Pass,
         };
-        out.push(Judgement::new(subject, verdict));
+        let mut judgement = Judgement::new(subject, verdict);
+        judgement.severity = is_out.and_then(|severity| severity.parse().ok());
+        out.push(judgement);
     }
 }
 

@@ -16,6 +16,7 @@ mod alarms;
 mod alerts;
 mod catalogue;
 mod ceiling;
+mod inhibition;
 mod leadership;
 mod numbers;
 mod own_work;

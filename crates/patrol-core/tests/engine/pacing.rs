@@ -1,14 +1,12 @@
 //! When receivers hear: escalation, windows, stand-ins, digests, signs of life, and the audit of it all.
 
 use patrol_api::time::Span;
-use patrol_api::words::Phase;
 use patrol_core::event::{DeliveryClass, Event};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::notice::NoticeKind;
 use serde_json::{Value, json};
 
-use crate::catalogue::WITH_NAMESPACES;
 use crate::world::{Mood, World, key};
 
 fn bad() -> Value {
@@ -387,25 +385,4 @@ fn the_auditor_finds_nothing_forgotten() {
         snapshot.counters.audits
     );
     assert_eq!(snapshot.counters.audits.1, 0);
-}
-
-#[test]
-fn what_is_said_of_a_namespace_is_not_said_of_everything_in_it() {
-    let mut w = World::with(WITH_NAMESPACES);
-    w.receiver("soc", json!({}));
-    w.policy("p", json!({}));
-    w.namespace("shop", json!({"out": "yes"}));
-    w.namespace("bank", json!({}));
-    w.run_for(Span::minutes(2));
-    assert_eq!(w.told("soc", "shop"), ["Firing 1.1.1 Opened"]);
-    w.pod("shop/a", json!({"out": "yes"}));
-    w.pod("bank/b", json!({"out": "yes"}));
-    w.run_for(Span::hours(2));
-    assert_eq!(w.status("shop/a").phase, Phase::Open);
-    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
-    assert_eq!(w.told("soc", "bank/b")[0], "Firing 1.1.1 Opened");
-    w.namespace("shop", json!({}));
-    w.run_for(Span::minutes(12));
-    assert_eq!(w.status("shop").phase, Phase::Resolved);
-    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
 }

@@ -67,7 +67,9 @@ impl Patrol {
             if part.class == DeliveryClass::Payload {
                 refused_content(state, &part, now);
             }
-            if before != state.trouble.map(DeliveryClass::as_str) {
+            let after = state.trouble.map(DeliveryClass::as_str);
+            self.speak_instead(&flight, &part);
+            if before != after {
                 self.evaluation.status_dirty = true;
             }
         }

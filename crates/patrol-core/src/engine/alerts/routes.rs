@@ -13,18 +13,19 @@ use super::super::Patrol;
 use super::super::receivers::{ReceiverState, own_webhook_name};
 use super::Route;
 use super::alarms::forgets;
+use crate::clock::Now;
 use crate::ticket::alive;
 use crate::ticket::ledger::{self, Join, Pace};
 use crate::ticket::routing::is_for;
 
 impl Patrol {
     /// Who is told about a ticket.
-    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus) -> Vec<Route> {
+    pub(super) fn routes(&self, ticket: &Ticket, status: &TicketStatus, now: Now) -> Vec<Route> {
         let mut routes = self.routed(ticket, status);
-        if let Some(until) = self.held_until(ticket, status) {
-            for route in &mut routes {
-                route.pace.held_until = Some(until);
-            }
+        let held_until = self.held_until(ticket, status);
+        let said = self.said_of_namespace(ticket, status, now);
+        for route in &mut routes {
+            route.pace.held_until = held_until.max(said.until(&route.receiver));
         }
         routes
     }

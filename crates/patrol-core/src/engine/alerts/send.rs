@@ -145,7 +145,7 @@ impl Patrol {
             let Some((ticket, status)) = self.tickets.view(&key) else {
                 continue;
             };
-            let mut routes = self.routes(ticket, status).into_iter();
+            let mut routes = self.routes(ticket, status, now).into_iter();
             let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
                 continue;
             };
@@ -243,7 +243,7 @@ impl Patrol {
         }
         let parked = !state.parked.is_empty() && {
             let id = telling.event_id(ticket_uid, &route.uid);
-            state.parked.get(&id).is_some_and(|until| now.mono < *until)
+            state.is_parked(&id, now)
         };
         let unkept = telling.state == ToldState::Firing
             && route

@@ -292,6 +292,9 @@ impl Patrol {
             self.tell_transition(key, reason, &status);
         }
         self.evaluation.status_dirty |= news;
+        if before != severity {
+            self.namespace_spoke(&known.finding);
+        }
         self.want_write(key, severity.unwrap_or(Severity::Medium), now);
     }
 
