@@ -29,6 +29,9 @@ use report::Back;
 const CIRCUIT: u32 = 5;
 /// Between two tries lies at most so much time, unless the receiver asks for more.
 pub(super) const LONGEST_WAIT: Span = Span::minutes(10);
+/// What fails by itself mends by itself: the wait is at most one in so many parts of the outage so far, so that nobody waits for news
+/// much longer than that (docs/adr/0006).
+const OF_OUTAGE: u64 = 2;
 /// Tickets in one delivery at most; the renderer cuts it into parts.
 const BATCH: usize = 1000;
 /// Tickets in one digest at most: some ten megabytes while it is put together.
@@ -62,6 +65,8 @@ pub(super) struct ReceiverState {
     pub beaten: Option<Mono>,
     /// Since when it is not ready.
     failing_since: Option<Time>,
+    /// When the first of its failures in a row came.
+    first_failure: Option<Mono>,
     /// Whether another stands in for it.
     failed_over: bool,
     /// When another last began or ended to stand in for it.
@@ -116,6 +121,7 @@ impl ReceiverState {
             last_success: None,
             beaten: None,
             failing_since: None,
+            first_failure: None,
             failed_over: false,
             failover_at: None,
             batch: BATCH,
@@ -295,6 +301,7 @@ impl ReceiverState {
                 self.opened = None;
                 self.trouble = None;
                 self.failing_since = None;
+                self.first_failure = None;
                 self.last_success = self.last_success.max(Some(at));
             }
             DeliveryClass::Throttled(wait) => {
@@ -307,7 +314,11 @@ impl ReceiverState {
                 self.not_before = Some(now.plus(wait));
                 self.not_before_wall = Some(at.plus(wait));
             }
-            DeliveryClass::Transient => self.fail(class, (2, LONGEST_WAIT.as_secs()), at, now),
+            DeliveryClass::Transient => {
+                let outage = now.since(self.first_failure.unwrap_or(now)) / 1000;
+                let most = (outage / OF_OUTAGE).clamp(4, LONGEST_WAIT.as_secs());
+                self.fail(class, (2, most), at, now);
+            }
             // The one who can mend it is a person: ask again soon, then ever more rarely.
             DeliveryClass::Config(_) | DeliveryClass::Blocked => {
                 self.fail(class, (30, LONGEST_WAIT.as_secs()), at, now);
@@ -329,6 +340,7 @@ impl ReceiverState {
     fn fail(&mut self, class: DeliveryClass, (base, most): (u64, u64), at: Time, now: Mono) {
         self.trouble = Some(class);
         self.failing_since = self.failing_since.or(Some(at));
+        self.first_failure = self.first_failure.or(Some(now));
         self.failures = self.failures.saturating_add(1);
         if self.is_circuit_open() {
             self.opened = self.opened.or(Some(at));
@@ -355,6 +367,7 @@ impl ReceiverState {
     /// The spec or the address changed: what was learned of it no longer counts.
     fn renew(&mut self) {
         self.failures = 0;
+        self.first_failure = None;
         self.refusals = 0;
         self.not_before = None;
         self.not_before_wall = None;

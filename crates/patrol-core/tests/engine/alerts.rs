@@ -268,6 +268,31 @@ fn each_class_shows_in_conditions_and_heals() {
 }
 
 #[test]
+fn who_was_away_is_tried_again_within_half_of_that_time() {
+    for minutes in [1, 4, 20, 60, 240] {
+        let mut w = World::patrolled();
+        w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+        w.pod("shop/a", bad());
+        w.run_for(Span::seconds(31));
+        let (begin, before) = (w.sent.first().unwrap().0, w.sent.len());
+        let outage = Span::minutes(minutes);
+        w.run_for(outage);
+        let tries = w.sent.len() - before;
+        assert!(tries <= 100, "{tries} in {minutes} minutes");
+        w.mood("soc", Mood::Accept);
+        let last = begin.plus(outage);
+        w.run_for(
+            Span::seconds(minutes * 30)
+                .min(Span::minutes(10))
+                .plus(Span::seconds(5)),
+        );
+        let after: Vec<_> = w.sent.iter().filter(|(at, ..)| *at > last).collect();
+        assert!(!after.is_empty(), "not tried again after {minutes} minutes");
+        assert_eq!(w.told("soc", "shop/a")[0], "Firing 1.1.1 Opened");
+    }
+}
+
+#[test]
 fn not_leading_is_no_fault_of_the_receiver() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Answer(DeliveryClass::NotLeader));
