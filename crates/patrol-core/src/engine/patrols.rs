@@ -325,8 +325,7 @@ impl Patrol {
 
 /// Whether a kind spoke since shortly before the patrol began, and nothing is missing.
 fn sees(sight: &Sight, started: Time) -> bool {
-    let spoke = |at: Time| started.unix().saturating_sub(at.unix()) <= FRESH_SECONDS;
-    let lately = sight.is_absent() || sight.heard_at().is_some_and(spoke);
+    let lately = sight.spoke_since(started.minus(Span::seconds(FRESH_SECONDS.unsigned_abs())));
     sight.blindness().is_none() && !sight.is_relisting() && lately
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use patrol_api::time::Time;
 
 use super::pods::Pod;
-use super::{Inventory, Touched};
+use super::{Inventory, Sight, Touched};
 use crate::facts::{ObjectKey, Owner};
 use crate::kind::Kind;
 use crate::rule::NodeAgentRule;
@@ -124,6 +124,7 @@ impl Inventory {
     /// The wall clock was set: no grace may wait for it to get there again.
     pub fn clock_set(&mut self, now: Time) {
         self.agents.clock_set(now);
+        self.sight.values_mut().for_each(Sight::clock_set);
     }
 
     /// What must be judged again because a pod of an agent that someone asked for came,

@@ -42,6 +42,8 @@ pub struct Sight {
     refused: Option<Blindness>,
     absent: bool,
     heard_at: Option<Time>,
+    /// The clock was set since.
+    undated: bool,
     /// Since when it has spoken without a gap.
     steady_since: Option<Time>,
     blind: BTreeMap<ObjectKey, String>,
@@ -62,6 +64,7 @@ impl Sight {
             refused: None,
             absent: false,
             heard_at: None,
+            undated: false,
             steady_since: None,
             blind: BTreeMap::new(),
             nameless: vec![],
@@ -100,7 +103,13 @@ impl Sight {
     #[must_use]
     pub fn is_fresh(&self, now: Time, seconds: i64) -> bool {
         let lately = |at: Time| at <= now && now.unix().saturating_sub(at.unix()) <= seconds;
-        self.absent || (!self.relisting && self.heard_at.is_some_and(lately))
+        self.absent || (!self.relisting && !self.undated && self.heard_at.is_some_and(lately))
+    }
+
+    /// Whether the watch spoke since this time, as far as can be told.
+    #[must_use]
+    pub fn spoke_since(&self, then: Time) -> bool {
+        self.absent || (!self.undated && self.heard_at.is_some_and(|at| at >= then))
     }
 
     /// Since when it has been fresh without a gap; `None` when it is not. A kind that is
@@ -228,6 +237,12 @@ impl Sight {
         }
         // Not the later of two: the clock may have been set back since.
         self.heard_at = Some(at);
+        self.undated = false;
+    }
+
+    /// The wall clock was set: how old the last word is can no longer be told.
+    pub const fn clock_set(&mut self) {
+        self.undated = true;
     }
 
     /// Sight is lost until the next complete list. Returns whether that is news.

@@ -44,6 +44,29 @@ fn an_hour_back_stops_neither_patrols_nor_alerts() {
     );
 }
 
+/// T4: a word is no younger for that the clock was set back since.
+#[test]
+fn a_clock_set_back_makes_no_word_of_a_watch_younger() {
+    let mut w = World::patrolled();
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}]}, "tickets": {"clearAfter": "45s"}}),
+    );
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(5));
+    w.pod("shop/a", json!({}));
+    w.settle();
+    w.silent.insert(Kind::Pod);
+    w.run_for(Span::seconds(40));
+    // The wait begins anew, and the last word seems to be of five seconds ago.
+    w.skew -= 35;
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    w.silent.clear();
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Resolved);
+}
+
 #[test]
 fn a_day_back_delays_a_reminder_by_one_interval_at_most() {
     let mut w = World::new();
