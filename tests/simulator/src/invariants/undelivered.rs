@@ -86,8 +86,13 @@ pub fn may_hold(sim: &Sim, policy: &str) -> bool {
                 there.get(&name).is_some_and(owed)
             })
         } else {
-            let owed =
-                |r: &Receiver| is_end_owed(sim, place, r) || is_missed(sim, place, ticket, r);
+            let owed = |r: &Receiver| {
+                // Its opening may have been taken, for all that the process knows, and the end was refused.
+                let refused = (place.clone(), r.uid.clone());
+                sim.book.parked.contains_key(&refused)
+                    || is_end_owed(sim, place, r)
+                    || is_missed(sim, place, ticket, r)
+            };
             there.values().any(owed)
         };
         took_lately || owes
