@@ -12,7 +12,7 @@ use crate::words::ToldState;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(inline)]
 pub struct AlertReceiverStatus {
-    /// Ready, AddressAllowed and SecretResolved.
+    /// Ready, AddressAllowed and SecretResolved; GroupsCoarsened once there were too many groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -32,7 +32,8 @@ pub struct AlertReceiverStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit: Option<Circuit>,
     /// The groups of which the endpoint holds an alarm open, for kinds that do so (alertmanager, pagerduty). What is
-    /// written here is closed even when every ticket of the group was deleted meanwhile.
+    /// written here is closed even when every ticket of the group was deleted meanwhile. Of more than 1,024 groups the
+    /// namespace is left out, and GroupsCoarsened is True.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub groups: Vec<GroupRecord>,

@@ -9,6 +9,7 @@ mod alarms;
 mod answer;
 mod compose;
 mod digest;
+pub(super) mod groups;
 mod heartbeat;
 mod inhibition;
 #[cfg(test)]
@@ -48,11 +49,7 @@ pub(super) struct Agenda {
     stale: bool,
     /// What receivers that forget heard.
     heard: alarms::AllHeard,
-    /// Groups may have gone with their tickets.
-    look_for_vanished: bool,
-    looked_for_vanished: Option<Mono>,
-    /// Groups that were gone at the last look.
-    vanished: BTreeSet<GroupId>,
+    doubts: groups::Doubts,
     /// Tellings that may have been taken.
     unsure: unsure::Unsure,
     /// Another process may have led before, and told what it did not write down.
@@ -232,14 +229,14 @@ impl Agenda {
     pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);
         self.heard.remove(key);
-        self.look_for_vanished = true;
+        self.doubts.arise();
     }
 }
 
 impl Patrol {
     pub(super) fn routes_changed(&mut self) {
         self.agenda.stale = true;
-        self.agenda.look_for_vanished = true;
+        self.agenda.doubts.arise();
     }
 
     /// What a ticket owes to one receiver, with the id of the telling.
@@ -278,6 +275,8 @@ impl Patrol {
     pub(super) fn plan_alerts(&mut self, key: &ObjectKey, now: Now) {
         let plans = self.plans(key, now);
         self.agenda.set(key, plans);
+        // What it is grouped by may have changed, too.
+        self.agenda.doubts.arise();
     }
 
     /// When a ticket next owes something, by receiver.

@@ -87,6 +87,8 @@ pub(super) struct ReceiverState {
     pub throttled: u64,
     /// The groups it holds an alarm for, by key.
     pub groups: BTreeMap<String, GroupRecord>,
+    /// There were too many of them: the namespace is left out of their keys.
+    pub is_coarse: bool,
     status: AlertReceiverStatus,
     written: Back,
     listed: bool,
@@ -134,6 +136,7 @@ impl ReceiverState {
             oldest_pending: None,
             throttled: 0,
             groups: BTreeMap::new(),
+            is_coarse: false,
             status: AlertReceiverStatus::default(),
             written: Back::default(),
             listed: true,
@@ -178,6 +181,7 @@ impl ReceiverState {
         self.failover_at = self.status.last_failover_time;
         let groups = self.status.groups.iter();
         self.groups = groups.map(|g| (g.key.clone(), g.clone())).collect();
+        self.is_coarse = super::status::is_coarse(&self.status);
     }
 
     /// Whether a single run need not wait for it: what is wrong takes a person, or it was
@@ -409,6 +413,7 @@ impl Patrol {
                 state.flights.clear();
                 state.status = AlertReceiverStatus::default();
                 state.groups.clear();
+                state.is_coarse = false;
             }
         }
         state.send_resolved = receiver.spec.send_resolved;

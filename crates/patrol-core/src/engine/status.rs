@@ -19,7 +19,7 @@ use crate::sym::Sym;
 use crate::ticket::life::Assessment;
 use crate::ticket::text;
 
-pub(super) use receiver::receiver_status;
+pub(super) use receiver::{is_coarse, receiver_status};
 
 /// Status, reason and message of a condition.
 type Words = (Option<bool>, &'static str, String);

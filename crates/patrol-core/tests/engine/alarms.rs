@@ -7,7 +7,7 @@ use patrol_core::event::DeliveryClass;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
 
-use crate::world::{HOME, Mood, World, key};
+use crate::world::{Mood, World, key};
 
 fn bad() -> Value {
     json!({"bad": "yes"})
@@ -174,49 +174,4 @@ fn the_status_names_the_groups_that_stand() {
     w.run_for(Span::minutes(8));
     assert_eq!(groups(&w, "pd")[0].state, ToldState::Closed);
     assert_eq!(w.sent.last().unwrap().2.standing, 0);
-}
-
-/// F26: the tickets of a namespace are gone, and the operator did not see them go.
-#[test]
-fn f26_a_group_whose_tickets_vanished_while_nobody_looked_is_closed() {
-    let mut w = told_to("pd");
-    w.namespace("gone", json!({}));
-    w.pod("gone/a", bad());
-    w.run_for(Span::minutes(3));
-    assert_eq!(groups(&w, "pd")[0].state, ToldState::Firing);
-    let sent = w.sent.len();
-    w.die();
-    w.end_namespace("gone");
-    w.mood("pd", Mood::Answer(DeliveryClass::Transient));
-    w.restart();
-    w.run_for(Span::minutes(3));
-    assert!(w.sent.len() > sent, "it is tried");
-    assert_eq!(groups(&w, "pd")[0].state, ToldState::Firing);
-    w.mood("pd", Mood::Accept);
-    w.run_for(Span::minutes(15));
-    let (_, _, notice) = w.sent.last().unwrap();
-    assert_eq!((notice.tickets.len(), notice.standing), (0, 0));
-    assert_eq!(notice.policy, "p");
-    assert_eq!(groups(&w, "pd")[0].state, ToldState::Closed);
-    let sent = w.sent.len();
-    w.run_for(Span::hours(2));
-    assert_eq!(w.sent.len(), sent, "once is enough");
-    assert!(groups(&w, "pd").is_empty(), "and it is forgotten");
-}
-
-#[test]
-fn a_policy_that_groups_differently_closes_the_groups_it_had() {
-    let mut w = told_to("pd");
-    w.pod("shop/a", bad());
-    w.run_for(Span::minutes(3));
-    let before = groups(&w, "pd")[0].key.clone();
-    w.policy(
-        "p",
-        json!({"alerts": {"receivers": [{"name": "pd"}], "groupBy": ["namespace"]}}),
-    );
-    w.run_for(Span::minutes(5));
-    let after = groups(&w, "pd");
-    let old = after.iter().find(|g| g.key == before).unwrap();
-    assert_eq!(old.state, ToldState::Closed);
-    assert_eq!(w.open(), 1, "{HOME}");
 }

@@ -16,6 +16,7 @@ mod alarms;
 mod alerts;
 mod catalogue;
 mod ceiling;
+mod groups;
 mod inhibition;
 mod leadership;
 mod numbers;

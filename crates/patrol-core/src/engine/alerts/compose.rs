@@ -8,15 +8,33 @@ use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
 
 use super::super::Patrol;
-use super::alarms::{Standing, holds_alarms, labels_key};
+use super::alarms::holds_alarms;
+use super::groups::{Standing, labels_key};
 use super::{GroupId, Item, Told};
 use crate::effect::Target;
 use crate::facts::ObjectKey;
 use crate::notice::{Alarm, Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
 use crate::ticket::ledger::Telling;
 
+const NAMESPACE: &str = "namespace";
+
 impl Patrol {
+    /// The group under which a receiver hears of a ticket.
     pub(super) fn group_of(
+        &self,
+        receiver: &str,
+        ticket: &Ticket,
+        status: &TicketStatus,
+    ) -> GroupId {
+        let mut group = self.fine_group_of(receiver, ticket, status);
+        if self.receivers.get(receiver).is_some_and(|s| s.is_coarse) {
+            group.2.retain(|(name, _)| name != NAMESPACE);
+        }
+        group
+    }
+
+    /// The same, as the policy wants it.
+    pub(super) fn fine_group_of(
         &self,
         receiver: &str,
         ticket: &Ticket,
@@ -36,7 +54,7 @@ impl Patrol {
                     finding.requirement.clone().unwrap_or_default(),
                 ),
                 GroupKey::Namespace => (
-                    "namespace".to_owned(),
+                    NAMESPACE.to_owned(),
                     finding.subject.namespace.clone().unwrap_or_default(),
                 ),
                 GroupKey::Severity => (

@@ -43,7 +43,7 @@ impl Patrol {
                 self.plan_alerts(key, now);
             }
         }
-        self.close_vanished(now);
+        self.settle_groups(now);
         let lanes: Vec<Sym> = self
             .agenda
             .lanes
@@ -108,7 +108,10 @@ impl Patrol {
     }
 
     fn serve_groups(&mut self, name: &Sym, now: Now) -> Option<Time> {
-        let drafts = self.drafts(name, now);
+        let mut drafts = self.drafts(name, now);
+        if self.must_coarsen(name, &drafts) {
+            drafts = self.drafts(name, now);
+        }
         let mut groups: Vec<(GroupId, Draft)> = self.gather(name, drafts).into_iter().collect();
         // The most severe first, then whoever waits longest.
         groups.sort_by(|(a_id, a), (b_id, b)| {

@@ -8,10 +8,17 @@ use patrol_api::words::ToldState;
 use super::super::Patrol;
 use super::super::receivers::ReceiverState;
 use super::advice;
+use crate::engine::alerts::groups::MOST;
 use crate::event::DeliveryClass;
 
-/// As many groups as a status holds.
-const GROUPS: usize = 1024;
+/// Says that the groups are coarser than the policies want. Only on receivers of which that was ever true.
+const COARSENED: &str = "GroupsCoarsened";
+
+/// Whether the status says that its groups are coarser than the policies want.
+pub(in crate::engine) fn is_coarse(status: &AlertReceiverStatus) -> bool {
+    let said = condition::get(&status.conditions, COARSENED);
+    said.is_some_and(|said| said.status == condition::status_word(Some(true)))
+}
 
 /// The groups that it holds an alarm for, and those that were over a moment ago.
 fn groups(state: &ReceiverState, now: Time) -> Vec<GroupRecord> {
@@ -23,7 +30,7 @@ fn groups(state: &ReceiverState, now: Time) -> Vec<GroupRecord> {
     let mut groups: Vec<GroupRecord> = standing
         .into_iter()
         .chain(over)
-        .take(GROUPS)
+        .take(MOST)
         .cloned()
         .collect();
     groups.sort_by(|a, b| a.key.cmp(&b.key));
@@ -94,7 +101,22 @@ pub(in crate::engine) fn receiver_status(
             },
         ),
     ];
-    for (kind, (ok, reason, message)) in rows {
+    let coarsened = match state.is_coarse {
+        true => (
+            Some(true),
+            "TooManyGroups",
+            "it would hold alarms for more groups than 1,024: the namespace is left out of their keys until there are fewer \
+             than 512; group by something of which there is less",
+        ),
+        false => (
+            Some(false),
+            "AsWanted",
+            "its groups are what the policies group by",
+        ),
+    };
+    let was_coarsened = condition::get(&status.conditions, COARSENED).is_some();
+    let coarsened = (state.is_coarse || was_coarsened).then_some((COARSENED, coarsened));
+    for (kind, (ok, reason, message)) in rows.into_iter().chain(coarsened) {
         let said = Said {
             kind,
             status: ok,
