@@ -93,7 +93,7 @@ fn what_a_receiver_refuses_about_the_namespace_it_hears_of_what_is_in_it() {
     let mut w = World::with(WITH_NAMESPACES);
     w.receiver("soc", json!({}));
     w.policy("p", json!({}));
-    w.mood("soc", Mood::Refuse("shop".into()));
+    w.mood("soc", Mood::Refuse("shop"));
     w.namespace("shop", out());
     w.pod("shop/a", out());
     w.run_for(Span::minutes(5));

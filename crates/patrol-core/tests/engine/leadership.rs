@@ -248,6 +248,44 @@ fn a_ticket_that_goes_before_a_new_leader_acts_is_closed_where_it_may_have_been_
     );
 }
 
+/// The watch lags, so that the new leader learns of the ticket when it opens it again.
+#[test]
+fn a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("soc", "shop/web"), ["Firing 1.1.1 Opened"]);
+    let at = (Kind::Ticket, w.ticket_key("shop/web"));
+    w.die();
+    w.mood("soc", Mood::Accept);
+    let ticket = w.server.objects.remove(&at).unwrap();
+    let clock = |hours| {
+        w.wall()
+            .plus(Span::hours(hours))
+            .chrono()
+            .format("%H:%M")
+            .to_string()
+    };
+    let windows = json!([{"from": clock(5), "to": clock(6)}]);
+    // So that it is not told again at once.
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "windows": windows}}),
+    );
+    w.list_all();
+    w.server.objects.insert(at, ticket);
+    w.silent.insert(Kind::Ticket);
+    w.event(Event::Leading(true));
+    w.run_for(Span::seconds(10));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::minutes(10));
+    assert_eq!(
+        w.told("soc", "shop/web"),
+        ["Firing 1.1.1 Opened", "Closed 1.1.1 Resolved"]
+    );
+}
+
 /// A watch that lags says that the ticket before this one was deleted, and then how this one was.
 #[test]
 fn late_words_about_a_ticket_that_was_made_anew_bring_nothing_back() {

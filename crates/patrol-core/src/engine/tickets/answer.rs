@@ -181,5 +181,9 @@ impl Patrol {
         held.last = None;
         held.answered = Some(now.mono);
         self.register(key, now);
+        // Its watch lags, and another process opened it, or this one did and never heard so: it may have been told.
+        if same {
+            self.doubt_untold(key);
+        }
     }
 }
