@@ -6,7 +6,7 @@ use super::{Skipped, Step, tools};
 use crate::{Failure, demo, fuzz, generate, repo, simulate};
 
 /// Seeds of the simulator in one test run.
-const SEEDS: &str = "2000";
+const SEEDS: &str = "1000";
 /// Names the file in which end-to-end tests record that they were skipped.
 const SKIP_REPORT: &str = "KUBE_PATROL_E2E_SKIPPED";
 
@@ -50,7 +50,7 @@ pub(super) const ALL: &[Step] = &[
     },
     Step {
         name: "simulator",
-        proves: "the promises hold in 2,000 seeded runs with faults",
+        proves: "the promises hold in 1,000 seeded runs with faults",
         computes: true,
         run: simulator,
     },
