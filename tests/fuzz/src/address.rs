@@ -1,9 +1,10 @@
 //! The address filter against a table of networks, read bit by bit, the longest prefix winning.
 //!
-//! Input: `u` and a URL; or any other byte, then choices: an address, the caller's list, the allow list.
+//! Input: `u` and a URL; `b` and choices, or `B` and text, of a list of receivers that need no proxy; or any other byte, then choices: an address, the caller's list, the allow list.
 //! Table: the IANA special-purpose registries of IPv4 and IPv6 (RFC 6890), RFC 6052 and 8215 (NAT64), RFC 3056 (6to4),
 //! RFC 2765 (IPv4-translated), RFC 4291 (IPv4-compatible), and the documentation of the clouds.
 
+mod bypass;
 mod url;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -91,6 +92,12 @@ const EDGES: &[&str] = &[
 pub(crate) fn run(data: &[u8]) {
     if let Some(text) = data.strip_prefix(b"u") {
         return url::run(text);
+    }
+    if let Some(choices) = data.strip_prefix(b"b") {
+        return bypass::run(choices);
+    }
+    if let Some(text) = data.strip_prefix(b"B") {
+        return bypass::run_raw(text);
     }
     let mut feed = Feed::new(data);
     feed.byte();

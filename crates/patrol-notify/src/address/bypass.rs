@@ -56,7 +56,8 @@ impl Bypass {
     }
 
     /// Whether a receiver is reached directly.
-    pub(crate) fn covers(&self, target: &Target) -> bool {
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
         if self.all {
             return true;
         }
