@@ -5,6 +5,7 @@
 //! so what is sent is always the latest state. Every receiver has a lane of its own: what
 //! waits for one is not even looked at while another is served.
 
+pub(super) mod agenda;
 mod alarms;
 mod answer;
 mod compose;
@@ -12,19 +13,16 @@ mod digest;
 pub(super) mod groups;
 mod heartbeat;
 mod inhibition;
-#[cfg(test)]
-mod lost_tests;
 mod routes;
 mod send;
 mod unsure;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Severity, ToldState};
 
-use super::auditor::Plans;
 use super::{Keys, Patrol};
 use crate::clock::{Mono, Now};
 use crate::effect::Effect;
@@ -33,36 +31,10 @@ use crate::notice::Notice;
 use crate::sym::Sym;
 use crate::ticket::alive;
 use crate::ticket::ledger::{self, Pace, Telling};
+use agenda::Plans;
 
 /// An episode that nobody heard of is history after this time: whoever is added to a policy later hears of none.
 const LATE_FOR: Span = Span::days(7);
-
-/// When which ticket owes something to whom.
-#[derive(Debug, Default)]
-pub(super) struct Agenda {
-    /// By name of the receiver.
-    lanes: BTreeMap<Sym, Lane>,
-    planned: BTreeMap<ObjectKey, Vec<(Sym, Time)>>,
-    /// When each group was last told.
-    last_sent: BTreeMap<GroupId, (Time, Mono)>,
-    /// Routes changed: plan everything again.
-    stale: bool,
-    /// What receivers that forget heard.
-    heard: alarms::AllHeard,
-    doubts: groups::Doubts,
-    /// Tellings that may have been taken.
-    unsure: unsure::Unsure,
-    /// Another process may have led before, and told what it did not write down.
-    succeeded: bool,
-}
-
-/// What one receiver is owed.
-#[derive(Debug, Default)]
-struct Lane {
-    due: BTreeSet<(Time, ObjectKey)>,
-    /// When something can be sent at the earliest. `None`: never, as things stand.
-    look_at: Option<Time>,
-}
 
 /// Receiver name, policy, and the values of `groupBy`.
 type GroupId = (String, String, Vec<(String, String)>);
@@ -136,101 +108,6 @@ struct Item {
     severity: Severity,
     key: ObjectKey,
     telling: Telling,
-}
-
-impl Agenda {
-    pub fn set(&mut self, key: &ObjectKey, plans: Plans) {
-        let before = self.planned.get(key).map_or(&[][..], Vec::as_slice);
-        if before != plans.as_slice() {
-            for (receiver, at) in before {
-                if let Some(lane) = self.lanes.get_mut(receiver) {
-                    lane.due.remove(&(*at, key.clone()));
-                }
-            }
-            for (receiver, at) in &plans {
-                let lane = self.lanes.entry(receiver.clone()).or_default();
-                lane.due.insert((*at, key.clone()));
-            }
-        }
-        for (receiver, at) in &plans {
-            if let Some(lane) = self.lanes.get_mut(receiver) {
-                lane.look_at = super::evaluate::earlier(lane.look_at, Some(*at));
-            }
-        }
-        if plans.is_empty() {
-            self.planned.remove(key);
-        } else {
-            self.planned.insert(key.clone(), plans);
-        }
-    }
-
-    /// Something changed for a receiver: look at once.
-    pub fn poke(&mut self, receiver: &str, now: Time) {
-        if let Some(lane) = self.lanes.get_mut(receiver) {
-            lane.look_at = Some(now);
-        }
-    }
-}
-
-impl Agenda {
-    /// Everything that is owed, now or later, as receiver and ticket.
-    pub fn planned(&self) -> impl Iterator<Item = (&Sym, &ObjectKey)> {
-        self.lanes
-            .iter()
-            .flat_map(|(name, lane)| lane.due.iter().map(move |(_, key)| (name, key)))
-    }
-
-    /// What is planned of a ticket.
-    pub fn plans_of(&self, key: &ObjectKey) -> &[(Sym, Time)] {
-        self.planned.get(key).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a plan is in its receiver's lane.
-    pub fn is_lined_up(&self, receiver: &Sym, at: Time, key: &ObjectKey) -> bool {
-        let lane = self.lanes.get(receiver);
-        lane.is_some_and(|lane| lane.due.contains(&(at, key.clone())))
-    }
-
-    /// Receivers to whom something is due and at whose lane nobody will look soon.
-    pub fn asleep(&self, now: Time) -> Vec<Sym> {
-        let soon = now.plus(Span::hours(1)).plus(Span::minutes(1));
-        self.lanes
-            .iter()
-            .filter(|(_, lane)| lane.due.first().is_some_and(|(at, _)| *at <= now))
-            .filter(|(_, lane)| lane.look_at.is_none_or(|at| at > soon))
-            .map(|(receiver, _)| receiver.clone())
-            .collect()
-    }
-
-    /// What has been due since this time or longer: receiver, ticket and due time.
-    pub fn due_since(&self, then: Time) -> impl Iterator<Item = (&Sym, &ObjectKey, Time)> {
-        self.lanes.iter().flat_map(move |(name, lane)| {
-            let due = lane.due.iter().take_while(move |(at, _)| *at <= then);
-            due.map(move |(at, key)| (name, key, *at))
-        })
-    }
-
-    /// How many tellings to a receiver are planned for one of these instants.
-    pub fn planned_at(&self, receiver: &str, instants: &BTreeSet<Time>) -> usize {
-        let lane = self.lanes.get(receiver);
-        let due = lane.into_iter().flat_map(|lane| &lane.due);
-        match instants.is_empty() {
-            true => 0,
-            false => due.filter(|(at, _)| instants.contains(at)).count(),
-        }
-    }
-
-    /// Whether what is planned is out of date.
-    pub const fn is_stale(&self) -> bool {
-        self.stale
-    }
-
-    /// A ticket is forgotten, and with it what may have been told of it.
-    pub fn forget_doubts(&mut self, key: &ObjectKey) {
-        self.unsure.remove(key);
-        self.heard.remove(key);
-        self.doubts.arise();
-    }
 }
 
 impl Patrol {

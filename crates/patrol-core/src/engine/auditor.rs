@@ -2,9 +2,10 @@
 //! scheduling, puts them right and counts them; there must be none.
 
 use patrol_api::policy::Alerts;
-use patrol_api::time::{Span, Time};
+use patrol_api::time::Span;
 
 use super::Patrol;
+use super::alerts::agenda::Plans;
 use crate::clock::{Mono, Now};
 use crate::facts::ObjectKey;
 use crate::sym::Sym;
@@ -78,7 +79,7 @@ impl Patrol {
     }
 
     fn audit_ticket(&mut self, key: &ObjectKey, now: Now) {
-        let planned = self.agenda.plans_of(key).to_vec();
+        let planned = self.agenda.plans_of(key);
         // A plan that is in no lane comes to nothing, whenever it is due.
         let (lined_up, lost): (Plans, Plans) = planned
             .iter()
@@ -128,6 +129,3 @@ impl Patrol {
         interval.times(2)
     }
 }
-
-/// What is owed and when.
-pub(super) type Plans = Vec<(Sym, Time)>;

@@ -9,7 +9,7 @@ use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Severity, ToldState};
 
 use super::super::Patrol;
-use super::Agenda;
+use super::agenda::Agenda;
 use crate::facts::ObjectKey;
 use crate::notice::Alarm;
 use crate::ticket::{alive, ledger};

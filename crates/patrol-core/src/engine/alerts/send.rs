@@ -44,40 +44,30 @@ impl Patrol {
             }
         }
         self.settle_groups(now);
-        let lanes: Vec<Sym> = self
-            .agenda
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.look_at.is_some_and(|at| at <= now.wall))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in lanes {
+        for name in self.agenda.to_look_at(now.wall) {
             self.serve(&name, now);
         }
-        self.agenda.lanes.retain(|_, lane| !lane.due.is_empty());
-        let next = self.agenda.lanes.values().filter_map(|l| l.look_at).min();
-        if let Some(at) = next {
+        if let Some(at) = self.agenda.tidy() {
             self.wake_at(at);
         }
     }
 
     /// Gives one receiver what it is owed, as far as it takes it.
     fn serve(&mut self, name: &Sym, now: Now) {
-        let Some(lane) = self.agenda.lanes.get_mut(name) else {
+        let Some(lane) = self.agenda.lane_mut(name) else {
             return;
         };
         lane.look_at = None;
-        let due = lane.due.iter().take_while(|(at, _)| *at <= now.wall);
         let mut pending_by: BTreeMap<Severity, u64> = BTreeMap::new();
         let mut pending = 0;
-        for (_, key) in due {
+        for (_, key) in lane.due_at(now.wall) {
             let severity = self.tickets.view(key).and_then(|(_, s)| s.severity);
             *pending_by
                 .entry(severity.unwrap_or(Severity::Medium))
                 .or_default() += 1;
             pending += 1;
         }
-        let oldest = lane.due.first().map(|(at, _)| *at).filter(|_| pending > 0);
+        let oldest = lane.first().filter(|_| pending > 0);
         let listed = self
             .inventory
             .sight(Kind::AlertReceiver)
@@ -96,11 +86,11 @@ impl Patrol {
                 look_at = self.serve_groups(name, now);
             }
         }
-        let Some(lane) = self.agenda.lanes.get_mut(name) else {
+        let Some(lane) = self.agenda.lane_mut(name) else {
             return;
         };
-        let next = lane.due.iter().map(|(at, _)| *at).find(|at| *at > now.wall);
-        let waits = lane.due.first().is_some_and(|(at, _)| *at <= now.wall);
+        let next = lane.next_after(now.wall);
+        let waits = lane.first().is_some_and(|at| at <= now.wall);
         let again = waits.then(|| now.wall.plus(AGAIN));
         lane.look_at = [look_at, next, again, lane.look_at]
             .into_iter()
@@ -137,11 +127,9 @@ impl Patrol {
         let horizon = now.wall.plus(JOIN);
         let keys: Vec<ObjectKey> = self
             .agenda
-            .lanes
-            .get(name)
+            .lane(name)
             .into_iter()
-            .flat_map(|lane| lane.due.iter())
-            .take_while(|(at, _)| *at <= horizon)
+            .flat_map(|lane| lane.due_at(horizon))
             .map(|(_, key)| key.clone())
             .collect();
         for key in keys {

@@ -3,8 +3,8 @@
 use patrol_api::time::Span;
 use serde_json::json;
 
-use super::super::auditor::Auditor;
 use super::Lane;
+use crate::engine::auditor::Auditor;
 use crate::sym::Sym;
 use crate::world::World;
 
@@ -16,10 +16,10 @@ fn what_is_lost_and_owed_no_more_takes_no_other_plan_with_it() {
     w.run_for(Span::seconds(5));
     let key = w.ticket_key("shop/a");
     let agenda = &mut w.engine.agenda;
-    let mut plans = agenda.plans_of(&key).to_vec();
+    let mut plans = agenda.planned[&key].to_vec();
     let at = plans[0].1;
     plans.push((Sym::new("nobody"), at));
-    agenda.planned.insert(key, plans);
+    agenda.planned.insert(key, plans.into());
     let now = w.now();
     w.engine.auditor = Auditor::default();
     w.engine.audit(now);
