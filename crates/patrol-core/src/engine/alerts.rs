@@ -52,6 +52,8 @@ pub(super) struct Flight {
     said: BTreeMap<ObjectKey, Severity>,
     /// How many tickets of the group stand at the receiver once it has accepted, where it holds an alarm for the group.
     standing: Option<u32>,
+    /// Messages that the receiver's rate was charged with when it began.
+    pub paid: usize,
     /// No answer came in time, or none that is certain. One that comes late is still
     /// recorded, until this time.
     pub lost: bool,
@@ -69,9 +71,15 @@ impl Flight {
             keys: Keys::new(),
             said: BTreeMap::new(),
             standing,
+            paid: 0,
             lost: false,
             forget_at: now.mono,
         }
+    }
+
+    /// Tickets that it tells of.
+    pub fn tickets(&self) -> usize {
+        self.tellings.len()
     }
 
     /// Whether it tells of nothing but that this process lives.

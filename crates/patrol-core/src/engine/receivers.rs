@@ -80,6 +80,8 @@ pub(super) struct ReceiverState {
     /// messages than there was room for, and the next one waits until that is made up for.
     tokens: i64,
     refilled: Mono,
+    /// Tickets in one message, when the last delivery that went through was more than one.
+    per_message: Option<usize>,
     pub pending: usize,
     pub pending_by: BTreeMap<Severity, u64>,
     pub oldest_pending: Option<Time>,
@@ -131,6 +133,7 @@ impl ReceiverState {
             tokens: i64::from(manner.burst) * MESSAGE,
             manner,
             refilled: Mono::default(),
+            per_message: None,
             pending: 0,
             pending_by: BTreeMap::new(),
             oldest_pending: None,
@@ -204,13 +207,23 @@ impl ReceiverState {
         self.manner.per_minute()
     }
 
-    /// Tickets in one digest: all that memory allows, unless it refused content before.
-    pub fn digest_batch(&self) -> usize {
-        if self.batch < BATCH {
-            self.batch.max(1)
-        } else {
-            DIGEST
-        }
+    /// Tickets in one delivery: in a digest all that memory allows, unless it refused content before; and no more than go in
+    /// as many messages as it takes at once.
+    pub fn most_tickets(&self, digest: bool) -> usize {
+        let most = match digest && self.batch == BATCH {
+            true => DIGEST,
+            false => self.batch,
+        };
+        let at_once = usize::try_from(self.manner.burst).unwrap_or(1);
+        let room = self
+            .per_message
+            .map(|tickets| tickets.saturating_mul(at_once));
+        room.map_or(most, |room| most.min(room)).max(1)
+    }
+
+    /// Whether so many tickets are as many as one delivery takes, and none of them is sought that it refuses.
+    pub fn is_backlog(&self, tickets: usize, digest: bool) -> bool {
+        self.batch == BATCH && tickets >= self.most_tickets(digest)
     }
 
     pub fn is_idle(&self) -> bool {
@@ -222,16 +235,17 @@ impl ReceiverState {
         self.failures >= CIRCUIT
     }
 
-    /// Whether another delivery may begin, and if not, when to ask again. After a failure one
+    /// Whether another delivery may begin, and if not, when to ask again. After a second failure in a row one
     /// at a time goes as a probe, ever more rarely, and all others wait for what it brings;
-    /// which one goes first is the lane's to say.
+    /// which one goes first is the lane's to say. One failure is no outage: while an answer that never comes is waited
+    /// for, others may go.
     pub fn availability(&mut self, now: Now) -> Result<(), Option<Span>> {
         if let Some(at) = self.not_before
             && now.mono < at
         {
             return Err(Some(Span::millis(at.since(now.mono))));
         }
-        let most = if self.failures == 0 {
+        let most = if self.failures <= 1 {
             self.manner.in_flight
         } else {
             1
@@ -280,18 +294,43 @@ impl ReceiverState {
         }
     }
 
-    pub fn begin(&mut self, id: DeliveryId, flight: Flight) {
-        self.tokens = self.tokens.saturating_sub(MESSAGE);
+    /// A delivery begins, and is paid for as the last one like it went.
+    pub fn begin(&mut self, id: DeliveryId, mut flight: Flight) {
+        let tickets = flight.tickets();
+        flight.paid = self
+            .per_message
+            .map_or(1, |each| tickets.div_ceil(each))
+            .max(1);
+        self.pay(flight.paid);
         self.flights.insert(id, flight);
     }
 
-    /// A delivery went in so many messages; the first was paid for when it began.
-    pub fn went_in(&mut self, messages: usize) {
-        let more = i64::try_from(messages)
-            .unwrap_or(i64::MAX)
-            .saturating_sub(1);
-        let price = more.max(0).saturating_mul(MESSAGE);
-        self.tokens = self.tokens.saturating_sub(price);
+    /// A delivery went in so many messages, more or fewer than were paid for.
+    pub fn went_in(&mut self, messages: usize, flight: &Flight, whole: bool) {
+        match messages {
+            0 => {}
+            1 if self
+                .per_message
+                .is_some_and(|known| flight.tickets() > known) =>
+            {
+                self.per_message = None;
+            }
+            1 => {}
+            _ if whole => self.per_message = Some((flight.tickets() / messages).max(1)),
+            _ => {}
+        }
+        match messages.checked_sub(flight.paid) {
+            Some(more) => self.pay(more),
+            // Even a delivery that went nowhere was one.
+            None => {
+                let fewer = flight.paid - messages.max(1);
+                self.tokens = self.tokens.saturating_add(price(fewer));
+            }
+        }
+    }
+
+    fn pay(&mut self, messages: usize) {
+        self.tokens = self.tokens.saturating_sub(price(messages));
     }
 
     /// Takes in the class of an answer.
@@ -380,6 +419,12 @@ impl ReceiverState {
         self.parked.clear();
         self.batch = BATCH;
     }
+}
+
+fn price(messages: usize) -> i64 {
+    i64::try_from(messages)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(MESSAGE)
 }
 
 impl Patrol {

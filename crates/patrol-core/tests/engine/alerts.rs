@@ -1,6 +1,7 @@
 //! Who is told, when, and how often.
 
 use patrol_api::time::Span;
+use patrol_core::clock::Mono;
 use patrol_core::event::{DeliveryClass, Event, WriteResult};
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -674,6 +675,84 @@ fn the_rate_counts_messages_and_not_deliveries() {
     w.run_for(Span::minutes(20));
     assert_eq!(w.told_subjects("soc").len(), 5);
     assert_eq!(w.taken.len(), 400);
+}
+
+/// An answer that never comes holds up what it is about, and not the rest of a backlog.
+#[test]
+fn a_backlog_does_not_wait_for_the_answer_to_its_first_part() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupWait": "30s", "digestAfter": "24h"}}),
+    );
+    w.namespace("first", json!({}));
+    w.pod("first/a", bad());
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.sent.len(), 1);
+    for n in 0..30 {
+        w.namespace(&format!("n{n}"), json!({}));
+        for i in 0..100 {
+            w.pod(&format!("n{n}/a{i}"), bad());
+        }
+    }
+    w.mood("soc", Mood::Slow(Span::seconds(14)));
+    w.run_for(Span::minutes(5).plus(Span::seconds(5)));
+    let begun = w.sent[1].0;
+    assert_eq!(w.sent.len(), 4, "a thousand in each");
+    let before_an_answer = |at: Mono| at.since(begun) < 14_000;
+    assert!(w.sent.iter().skip(1).all(|(at, ..)| before_an_answer(*at)));
+    let mut names: Vec<_> = w
+        .sent
+        .iter()
+        .flat_map(|(_, _, notice)| &notice.tickets)
+        .map(|ticket| (&ticket.namespace, &ticket.name))
+        .collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3001, "each once");
+    // A new ticket of the group waits for the answer, and then for the interval.
+    w.pod("first/late", bad());
+    w.run_for(Span::minutes(4));
+    assert_eq!(w.sent.len(), 4);
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "first/late"), ["Firing 1.1.1 Opened"]);
+    assert_eq!(w.sent.len(), 5);
+}
+
+/// What a delivery came to in messages bounds the next ones, and a whole one of a single message lifts that.
+#[test]
+fn a_delivery_is_as_many_messages_as_the_receiver_takes_at_once() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"rate": {"perMinute": 60}}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupWait": "30s", "digestAfter": "24h"}}),
+    );
+    w.mood("soc", Mood::InParts(100));
+    for n in 0..30 {
+        w.namespace(&format!("n{n}"), json!({}));
+        for i in 0..100 {
+            w.pod(&format!("n{n}/a{i}"), bad());
+        }
+    }
+    w.run_for(Span::minutes(1));
+    let tickets = |w: &World| -> Vec<usize> {
+        w.sent
+            .iter()
+            .map(|(_, _, notice)| notice.tickets.len())
+            .collect()
+    };
+    assert_eq!(tickets(&w), [3000], "a first contact is one digest");
+    // Thirty tickets in each of 100 messages, of which twenty go at once.
+    for n in 0..30 {
+        for i in 0..100 {
+            w.pod(&format!("n{n}/b{i}"), bad());
+        }
+    }
+    w.mood("soc", Mood::InParts(20));
+    w.run_for(Span::minutes(6));
+    assert_eq!(tickets(&w)[1..], [600; 5]);
 }
 
 #[test]

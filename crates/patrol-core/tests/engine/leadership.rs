@@ -3,10 +3,10 @@
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
 use patrol_core::event::{Event, Refusal, WriteResult};
-use patrol_core::facts::decode_value;
+use patrol_core::facts::{ObjectKey, decode_value};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{Fate, Mood, World, key};
 
@@ -248,7 +248,31 @@ fn a_ticket_that_goes_before_a_new_leader_acts_is_closed_where_it_may_have_been_
     );
 }
 
-/// The watch lags, so that the new leader learns of the ticket when it opens it again.
+/// A leader whose watch still shows a ticket as it was at some time, or not at all. It tells nothing of openings for hours, for the
+/// window is closed.
+fn lead_with_a_watch_that_lags(w: &mut World, ticket: ObjectKey, shown: Option<Value>) {
+    w.mood("soc", Mood::Accept);
+    let clock = |hours| {
+        let at = w.wall().plus(Span::hours(hours));
+        at.chrono().format("%H:%M").to_string()
+    };
+    let windows = json!([{"from": clock(5), "to": clock(6)}]);
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "windows": windows}}),
+    );
+    let at = (Kind::Ticket, ticket);
+    let stored = w.server.objects.remove(&at).unwrap();
+    if let Some(shown) = shown {
+        w.server.objects.insert(at.clone(), shown);
+    }
+    w.list_all();
+    w.server.objects.insert(at, stored);
+    w.silent.insert(Kind::Ticket);
+    w.event(Event::Leading(true));
+    w.run_for(Span::seconds(10));
+}
+
 #[test]
 fn a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
     let mut w = World::patrolled();
@@ -256,33 +280,55 @@ fn a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
     w.pod("shop/web", json!({"bad": "yes"}));
     w.run_for(Span::minutes(1));
     assert_eq!(w.told("soc", "shop/web"), ["Firing 1.1.1 Opened"]);
-    let at = (Kind::Ticket, w.ticket_key("shop/web"));
+    let ticket = w.ticket_key("shop/web");
     w.die();
-    w.mood("soc", Mood::Accept);
-    let ticket = w.server.objects.remove(&at).unwrap();
-    let clock = |hours| {
-        w.wall()
-            .plus(Span::hours(hours))
-            .chrono()
-            .format("%H:%M")
-            .to_string()
-    };
-    let windows = json!([{"from": clock(5), "to": clock(6)}]);
-    // So that it is not told again at once.
-    w.policy(
-        "p",
-        json!({"alerts": {"receivers": [{"name": "soc"}], "windows": windows}}),
-    );
-    w.list_all();
-    w.server.objects.insert(at, ticket);
-    w.silent.insert(Kind::Ticket);
-    w.event(Event::Leading(true));
-    w.run_for(Span::seconds(10));
+    lead_with_a_watch_that_lags(&mut w, ticket, None);
     w.delete(Kind::Pod, &key("shop", "web"));
     w.run_for(Span::minutes(10));
     assert_eq!(
         w.told("soc", "shop/web"),
         ["Firing 1.1.1 Opened", "Closed 1.1.1 Resolved"]
+    );
+}
+
+/// Two processes come to one edge, and only the first one told of it.
+#[test]
+fn an_edge_that_a_new_leader_comes_to_as_well_may_have_been_told() {
+    let mut w = World::patrolled();
+    w.run_for(Span::minutes(5));
+    let waiver = key("shop", "legacy");
+    let until = w.wall().plus(Span::days(30)).to_string();
+    let spec =
+        json!({"checks": ["*"], "reason": "goes away", "owner": "payments", "expiresAt": until});
+    let made = w.wall().to_string();
+    w.apply(
+        Kind::TicketWaiver,
+        &waiver,
+        json!({
+            "apiVersion": "kubepatrol.io/v1alpha1", "kind": "TicketWaiver", "spec": spec,
+            "metadata": {"namespace": "shop", "name": "legacy", "uid": "w", "creationTimestamp": made},
+        }),
+    );
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/web").phase, Phase::Waived);
+    let ticket = w.ticket_key("shop/web");
+    assert!(w.sent.is_empty());
+    w.mood("soc", Mood::Unanswered);
+    let waived = w.server.objects[&(Kind::Ticket, ticket.clone())].clone();
+    w.delete(Kind::TicketWaiver, &waiver);
+    w.run_for(Span::minutes(1));
+    let told = w.told("soc", "shop/web");
+    assert_eq!(told.len(), 1, "{told:?}");
+    w.die();
+    lead_with_a_watch_that_lags(&mut w, ticket, Some(waived));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::minutes(10));
+    let told = w.told("soc", "shop/web");
+    assert_eq!(
+        told,
+        ["Firing 1.3.1 WaiverEnded", "Closed 1.3.1 Resolved"],
+        "and not as missed"
     );
 }
 

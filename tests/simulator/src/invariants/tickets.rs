@@ -202,9 +202,8 @@ pub fn deleted_policies(sim: &mut Sim) {
     }
 }
 
-/// Whether a policy's own webhook was told that a ticket fires and refuses to hear its end.
-/// Who refuses the content is asked again after an hour, or when the policy is edited; until
-/// then the end is owed.
+/// Whether a policy's own webhook was told, or may have been, that a ticket fires and refuses to hear its end. Who refuses
+/// the content is asked again after an hour, or when the policy is edited; until then the end is owed.
 fn is_end_parked(sim: &Sim, policy: &PatrolPolicy) -> bool {
     let name = policy.metadata.name.as_deref().unwrap_or("");
     let uid = policy.metadata.uid.as_deref().unwrap_or("");
@@ -214,7 +213,7 @@ fn is_end_parked(sim: &Sim, policy: &PatrolPolicy) -> bool {
         let told = |t: &&Taken| t.place == *place && t.receiver == own;
         let rank = |t: &Taken| (t.rank.0, t.rank.1, t.state == ToldState::Closed);
         let last = sim.book.taken.iter().filter(told).map(rank).max();
-        last.is_some_and(|(_, _, closed)| !closed)
+        last.is_none_or(|(_, _, closed)| !closed)
     })
 }
 

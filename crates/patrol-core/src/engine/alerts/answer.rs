@@ -74,7 +74,7 @@ impl Patrol {
             }
         }
         if let Some(state) = self.receivers.get_mut(&name) {
-            state.went_in(messages);
+            state.went_in(messages, &flight, whole);
             if whole {
                 state.batch_accepted(flight.tellings.len());
             } else if unclear {

@@ -249,7 +249,10 @@ impl Patrol {
         let Some(state) = self.receivers.get_mut(name.as_str()) else {
             return Turn::Full(now.wall.plus(AGAIN));
         };
-        if state.flying().any(|f| f.group == group) {
+        let holds = alarms::holds_alarms(state.target.endpoint.kind());
+        let backlog = !holds && state.is_backlog(draft.items.len(), draft.digest);
+        // A backlog does not wait for the answer to its first part. All else goes with what is left over then.
+        if state.flying().any(|f| f.group == group) && !backlog {
             return Turn::Taken;
         }
         if let Err(wait) = state.availability(now) {
@@ -273,11 +276,11 @@ impl Patrol {
         // Stable: what was refused for its content comes back in smaller parts until the
         // one at fault is alone.
         items.sort_by_key(|item| (!item.telling.is_edge(), std::cmp::Reverse(item.severity)));
-        let (kind, most) = match draft.digest {
-            true => (NoticeKind::Digest, state.digest_batch()),
-            false => (NoticeKind::Alert, state.batch.max(1)),
+        let kind = match draft.digest {
+            true => NoticeKind::Digest,
+            false => NoticeKind::Alert,
         };
-        items.truncate(most);
+        items.truncate(state.most_tickets(draft.digest));
         let target = state.target.clone();
         let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
             return Turn::Taken;
@@ -293,7 +296,7 @@ impl Patrol {
             let former = &ticket.alarm.former;
             self.agenda.say(&key, &target.uid, ticket.severity, former);
         }
-        let standing = alarms::holds_alarms(endpoint).then_some(notice.standing);
+        let standing = holds.then_some(notice.standing);
         let flight = Flight {
             said,
             keys: items.into_iter().map(|item| item.key).collect(),
@@ -301,7 +304,10 @@ impl Patrol {
             ..Flight::of_no_ticket(group, standing, now)
         };
         self.launch(name, notice, flight);
-        Turn::Taken
+        match backlog {
+            true => Turn::NotBefore(now.wall),
+            false => Turn::Taken,
+        }
     }
 }
 

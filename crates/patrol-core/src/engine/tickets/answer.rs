@@ -181,8 +181,8 @@ impl Patrol {
         held.last = None;
         held.answered = Some(now.mono);
         self.register(key, now);
-        // Its watch lags, and another process opened it, or this one did and never heard so: it may have been told.
-        if same {
+        // Its watch lags, and the process that led before opened it and may have told of it.
+        if same && self.hears_last_words(now) {
             self.doubt_untold(key);
         }
     }

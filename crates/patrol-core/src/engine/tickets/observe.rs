@@ -23,13 +23,19 @@ const LAST_WORDS: Span = Span::seconds(60);
 /// A watch lags behind the answers to writes by less: one that says nothing for longer is opened anew.
 const WATCH_LAG: Span = Span::minutes(5);
 
+/// Episode and last edge as they are stored.
+fn stored_edge(ticket: &Ticket) -> Option<(u64, u64)> {
+    let status = ticket.status.as_ref()?;
+    Some((status.episode.n, status.alert_seq))
+}
+
 impl Patrol {
     pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, ticket: Ticket, now: Now) {
         if let Some(listed) = &mut self.tickets.listed {
             listed.insert(key.clone());
         }
         let leading = self.leading;
-        let predecessor = self.has_predecessor();
+        let last_words = self.hears_last_words(now);
         let uid = ticket.metadata.uid.as_deref().unwrap_or("");
         if leading && self.tickets.buried.contains(uid, now.mono) {
             // A late word of an object that is gone, or it is there after all: only the
@@ -41,7 +47,7 @@ impl Patrol {
         }
         let held = self.tickets.held.entry(key.clone()).or_default();
         // Whatever was to be read is known now, news or not.
-        held.unread = false;
+        let contested = std::mem::take(&mut held.unread);
         if let Some(object) = &held.object
             && is_old_news(object, &ticket)
         {
@@ -49,9 +55,10 @@ impl Patrol {
         }
         held.foreign = false;
         let edge = (held.status.episode.n, held.status.alert_seq);
-        // Until it has acted for the first time, whoever leads has seen nothing of its own.
-        let last_words = predecessor || now.mono < self.led_since.plus(LAST_WORDS);
         let was_ours = held.object.is_some() || held.writing;
+        // Somebody else wrote it meanwhile: perhaps the very edge that this process came to as well.
+        let others =
+            contested && held.object.as_deref().map(stored_edge) != Some(stored_edge(&ticket));
         match &held.object {
             _ if !leading => held.status = believed(&ticket, now.wall),
             // The last words of the process that led before: what it told, it told.
@@ -80,13 +87,19 @@ impl Patrol {
             None => held.status = reconcile(&held.status, &ticket, now.wall),
         }
         // An edge of another process may have been told by it.
-        let news = !was_ours || (held.status.episode.n, held.status.alert_seq) != edge;
+        let news = !was_ours || others || (held.status.episode.n, held.status.alert_seq) != edge;
         held.object = Some(Box::new(ticket));
         held.last = None;
         self.register(&key, now);
         if leading && news && last_words {
             self.doubt_untold(&key);
         }
+    }
+
+    /// Whether what is seen of a ticket may be of the process that led before. Until it has acted for the first time,
+    /// whoever leads has seen nothing of its own.
+    pub(super) fn hears_last_words(&self, now: Now) -> bool {
+        self.has_predecessor() || now.mono < self.led_since.plus(LAST_WORDS)
     }
 
     /// Makes sure that a ticket's subject is judged, and its owed messages are planned.
