@@ -10,9 +10,12 @@ use patrol_api::time::{Span, Time};
 
 use super::super::evaluate::earlier;
 use super::{GroupId, alarms, groups, unsure};
-use crate::clock::Mono;
+use crate::clock::{Mono, Now};
 use crate::facts::ObjectKey;
 use crate::sym::Sym;
+
+/// Looking at so many tickets takes some milliseconds.
+const MANY: usize = 1000;
 
 /// What a ticket owes: to whom, and when.
 pub(in crate::engine) type Plans = Vec<(Sym, Time)>;
@@ -58,12 +61,35 @@ pub(super) struct Lane {
     due: BTreeSet<(Second, ObjectKey)>,
     /// When something can be sent at the earliest. `None`: never, as things stand.
     pub look_at: Option<Time>,
+    /// Not to be looked at before.
+    rests_until: Mono,
 }
 
 impl Lane {
     fn set(&mut self, at: Second, key: &ObjectKey) {
         self.due.insert((at, key.clone()));
         self.look_at = earlier(self.look_at, Some(at.time()));
+    }
+
+    /// So many tickets were looked at. That costs some microseconds each, and every answer, write and word of a watch is a
+    /// reason to do it again: when they are many, ten times as much lies between two looks.
+    pub fn rest(&mut self, tickets: usize, now: Mono) {
+        let millis = u64::try_from(tickets / MANY).unwrap_or(u64::MAX);
+        self.rests_until = now.plus(Span::millis(millis.saturating_mul(30)));
+    }
+
+    /// When it is to be looked at.
+    fn next_look(&self, now: Now) -> Option<Time> {
+        let rest = Span::millis(self.rests_until.since(now.mono));
+        let at = self.look_at?;
+        // Durable times have whole seconds: the rest is over with the second after it.
+        Some(match rest.is_zero() {
+            true => at,
+            false => at.max(
+                now.wall
+                    .plus(Span::seconds(rest.as_millis().div_ceil(1000))),
+            ),
+        })
     }
 
     /// What is due at a time, the oldest first.
@@ -133,18 +159,19 @@ impl Agenda {
     }
 
     /// Receivers whose lane is to be looked at.
-    pub(super) fn to_look_at(&self, now: Time) -> Vec<Sym> {
+    pub(super) fn to_look_at(&self, now: Now) -> Vec<Sym> {
         let lanes = self.lanes.iter();
         lanes
-            .filter(|(_, lane)| lane.look_at.is_some_and(|at| at <= now))
+            .filter(|(_, lane)| lane.next_look(now).is_some_and(|at| at <= now.wall))
             .map(|(name, _)| name.clone())
             .collect()
     }
 
     /// Forgets lanes in which nothing is; when the next one is to be looked at.
-    pub(super) fn tidy(&mut self) -> Option<Time> {
+    pub(super) fn tidy(&mut self, now: Now) -> Option<Time> {
         self.lanes.retain(|_, lane| !lane.due.is_empty());
-        self.lanes.values().filter_map(|lane| lane.look_at).min()
+        let lanes = self.lanes.values();
+        lanes.filter_map(|lane| lane.next_look(now)).min()
     }
 
     /// Everything that is owed, now or later, as receiver and ticket.

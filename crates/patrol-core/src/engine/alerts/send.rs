@@ -44,10 +44,10 @@ impl Patrol {
             }
         }
         self.settle_groups(now);
-        for name in self.agenda.to_look_at(now.wall) {
+        for name in self.agenda.to_look_at(now) {
             self.serve(&name, now);
         }
-        if let Some(at) = self.agenda.tidy() {
+        if let Some(at) = self.agenda.tidy(now) {
             self.wake_at(at);
         }
     }
@@ -68,6 +68,7 @@ impl Patrol {
             pending += 1;
         }
         let oldest = lane.first().filter(|_| pending > 0);
+        lane.rest(pending, now.mono);
         let listed = self
             .inventory
             .sight(Kind::AlertReceiver)

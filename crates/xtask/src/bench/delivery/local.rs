@@ -65,16 +65,15 @@ impl Local {
         Ok(())
     }
 
-    /// The sum of a metric's rows whose labels hold these words.
-    pub fn metric(&self, name: &str, words: &str) -> Result<f64, Failure> {
-        let text = http::get(self.metrics, "/metrics")?.text();
+    /// The sum of a metric's rows whose labels hold these words; `None` while the process is too busy to answer.
+    pub fn metric(&self, name: &str, words: &str) -> Option<f64> {
+        let text = http::get(self.metrics, "/metrics").ok()?.text();
         let rows = text.lines().filter(|line| {
             line.strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(words))
         });
-        Ok(rows
-            .filter_map(|row| row.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum())
+        let values = rows.filter_map(|row| row.rsplit(' ').next()?.parse::<f64>().ok());
+        Some(values.sum())
     }
 
     /// Resident memory in bytes.
