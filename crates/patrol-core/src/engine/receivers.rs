@@ -71,6 +71,9 @@ pub(super) struct ReceiverState {
     failed_over: bool,
     /// When another last began or ended to stand in for it.
     failover_at: Option<Time>,
+    failover_since: Mono,
+    /// Whether that another stands in is written down.
+    failover_written: bool,
     pub batch: usize,
     /// Tellings the receiver refused for their content, until when.
     pub parked: BTreeMap<String, Mono>,
@@ -128,6 +131,8 @@ impl ReceiverState {
             first_failure: None,
             failed_over: false,
             failover_at: None,
+            failover_since: Mono::default(),
+            failover_written: false,
             batch: BATCH,
             parked: BTreeMap::new(),
             tokens: i64::from(manner.burst) * MESSAGE,
@@ -156,7 +161,7 @@ impl ReceiverState {
     /// Who stands in for it now.
     pub fn fails_over_to(&self) -> Option<&Failover> {
         let failover = self.object.as_ref()?.spec.failover.as_ref()?;
-        self.failed_over.then_some(failover)
+        (self.failed_over && self.failover_written).then_some(failover)
     }
 
     /// Who may have stood in for it at this time or since, by any process.

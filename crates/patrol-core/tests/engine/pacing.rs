@@ -1,13 +1,13 @@
 //! When receivers hear: escalation, windows, stand-ins, digests, signs of life, and the audit of it all.
 
 use patrol_api::time::Span;
-use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::event::{DeliveryClass, Event, WriteResult};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::notice::NoticeKind;
 use serde_json::{Value, json};
 
-use crate::world::{Mood, World, key};
+use crate::world::{Fate, Mood, World, key};
 
 fn bad() -> Value {
     json!({"bad": "yes"})
@@ -183,6 +183,35 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
         w.told("soc", "shop/a").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
+}
+
+/// The next process has to know who may have been told.
+#[test]
+fn a_stand_in_is_told_nothing_before_that_is_written_down_or_cannot_be() {
+    for refused in [false, true] {
+        let mut w = with_soc_down();
+        w.run_for(Span::minutes(14));
+        let no = std::iter::repeat_n(Fate::Answer(WriteResult::Failed), 1000);
+        w.fate("receiver", no.take(if refused { 1000 } else { 0 }));
+        let at = key("", "soc");
+        let says = |w: &World| {
+            let soc = w.server.get(Kind::AlertReceiver, &at).unwrap();
+            soc["status"]["lastFailoverTime"].is_string()
+        };
+        let mut told_after = 0;
+        while w.told("backup", "shop/a").is_empty() {
+            assert!(told_after < 600, "never told");
+            w.run_for(Span::seconds(1));
+            told_after += 1;
+        }
+        assert_eq!(says(&w), !refused);
+        // A quarter of an hour after its first failure, which came half a minute after the gap.
+        let within = if refused { 150..170 } else { 80..110 };
+        assert!(
+            within.contains(&told_after),
+            "{told_after} s, refused: {refused}"
+        );
+    }
 }
 
 #[test]

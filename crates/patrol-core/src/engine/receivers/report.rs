@@ -1,6 +1,7 @@
 //! Receivers' statuses: written at most every 30 s unless a condition flips, and ever more
 //! rarely while that fails.
 
+use patrol_api::receiver::AlertReceiverStatus;
 use patrol_api::time::Span;
 
 use super::super::status::receiver_status;
@@ -42,7 +43,9 @@ impl Patrol {
         if stored == Some(&state.status) || writing {
             return;
         }
-        let flipped = stored.map(|s| &s.conditions) != Some(&state.status.conditions);
+        // Who stands in is told nothing before that is written.
+        let what = |s: &AlertReceiverStatus| (s.conditions.clone(), s.last_failover_time);
+        let flipped = stored.map(what) != Some(what(&state.status));
         let least = match (flipped, state.written.failures) {
             (false, _) => Span::seconds(30),
             (true, failures) => Span::seconds(1 << failures.min(6)),

@@ -1,7 +1,8 @@
-//! Receivers that stand in for others which are not ready.
+//! Receivers that stand in for others which are not ready. That one stands in is written down before it is told anything: the
+//! next process must know who may have been told.
 
 use patrol_api::receiver::AlertReceiverStatus;
-use patrol_api::time::Time;
+use patrol_api::time::{Span, Time};
 
 use super::super::Patrol;
 use crate::clock::Now;
@@ -12,6 +13,9 @@ pub(super) fn failing_since(status: &AlertReceiverStatus) -> Option<Time> {
     (ready.status == "False")
         .then(|| patrol_api::condition::from_meta_time(&ready.last_transition_time))
 }
+
+/// Where it cannot be written down, it begins all the same after so long.
+const UNWRITTEN: Span = Span::minutes(1);
 
 impl Patrol {
     /// Begins and ends standing in: whose turn it is changes who is told.
@@ -35,12 +39,23 @@ impl Patrol {
             if over != state.failed_over {
                 changed = true;
                 state.failover_at = Some(now.wall);
+                state.failover_since = now.mono;
             }
             if over && !state.failed_over {
                 let name = state.target.name.clone();
                 *self.counters.failovers.entry(name).or_default() += 1;
             }
             state.failed_over = over;
+            let object = state.object.as_ref();
+            let stored = object.and_then(|object| object.status.as_ref()?.last_failover_time);
+            let late = now.mono >= state.failover_since.plus(UNWRITTEN);
+            let written = over && (stored >= state.failover_at || late);
+            if over && !written {
+                let at = now.wall.plus(UNWRITTEN);
+                next = Some(next.map_or(at, |before| before.min(at)));
+            }
+            changed |= written != state.failover_written;
+            state.failover_written = written;
         }
         if let Some(at) = next {
             self.wake_at(at);
