@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::egress::EgressArgs;
+use super::signals::Signals;
 use super::{Exit, Failure, ui};
 use crate::local::{self, Options, SecretFile};
 use crate::logging::{self, LogFormat, LogLevel};
@@ -79,6 +80,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn patrol(args: Args) -> Result<Exit, Failure> {
+    let signals = Signals::catch()?;
     let egress = args.egress.egress(None)?;
     let first = args.folders.first().cloned().unwrap_or_default();
     let options = Options {
@@ -165,7 +167,7 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
     let mut lost = None;
     let ended = tokio::select! {
         ended = &mut engine => ended,
-        () = interrupted() => {
+        _ = signals.first() => {
             stop.send_replace(true);
             engine.await
         }
@@ -228,18 +230,4 @@ fn outcome(patrol: &Patrol) -> Result<Exit, Failure> {
         (true, true) => Exit::Findings,
         (true, false) => Exit::Clean,
     })
-}
-
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }

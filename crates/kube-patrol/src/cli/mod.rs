@@ -14,6 +14,7 @@ mod people;
 mod plan;
 mod rules;
 mod scan;
+mod signals;
 mod source;
 mod test_receiver;
 mod tickets;

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::egress::EgressArgs;
+use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
@@ -144,6 +145,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn operate(args: Args) -> Result<Exit, Failure> {
+    let signals = Signals::catch()?;
     let identity = match args.identity.clone().filter(|i| !i.is_empty()) {
         Some(identity) => identity,
         None => host_name(),
@@ -272,7 +274,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let mut engine = tokio::spawn(shell.run());
 
     let ended = tokio::select! {
-        signal = signal() => {
+        signal = signals.first() => {
             tracing::info!(signal, "stopping");
             None
         }
@@ -311,20 +313,6 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         Some(what) => Err(Failure::new(format!(
             "{what} ended, which is a fault: the operator stops and is safe to start again"
         ))),
-    }
-}
-
-async fn signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
     }
 }
 

@@ -60,6 +60,13 @@ impl World {
         Local::start(&self.dir, args)
     }
 
+    /// Starts local mode as a shell does in the background.
+    pub fn start_ignoring_signals(&self) -> Local {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' INT TERM; exec \"$0\" local \"$1\""]);
+        Local::spawn(shell.arg(binary().get_program()).arg(&self.dir))
+    }
+
     /// Runs local mode to its end.
     pub fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
         let dir = self.dir.to_str().unwrap();
@@ -132,10 +139,11 @@ pub struct Local {
 
 impl Local {
     fn start(dir: &Path, args: &[&str]) -> Self {
-        let mut child = binary()
-            .arg("local")
-            .arg(dir)
-            .args(args)
+        Self::spawn(binary().arg("local").arg(dir).args(args))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -56,6 +56,17 @@ fn whatever_was_told_before_a_clean_end_is_not_told_again() {
     assert!(twice.is_empty(), "{} told twice: {twice:?}", twice.len());
 }
 
+/// A shell's job in the background, and the first process of a container, are born with signals ignored.
+#[test]
+fn a_signal_that_comes_as_soon_as_it_works_is_heard() {
+    let world = world_of(60);
+    let local = world.start_ignoring_signals();
+    eventually("it holds its state folder", || {
+        world.path(".kube-patrol").exists().then_some(())
+    });
+    assert_eq!(local.stop(), Some(0));
+}
+
 #[test]
 fn output_that_nobody_reads_holds_up_neither_the_patrol_nor_the_end() {
     const WORKLOADS: usize = 400;
