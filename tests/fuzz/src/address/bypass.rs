@@ -41,11 +41,11 @@ impl Entry {
     fn choose(feed: &mut Feed<'_>) -> Self {
         match feed.upto(7) {
             0 => Self::All,
-            1 => Self::Network(*feed.pick(ADDRESSES)),
-            2 => Self::Network(*feed.pick(NETWORKS)),
+            1 => Self::Network(feed.pick::<&str>(ADDRESSES)),
+            2 => Self::Network(feed.pick::<&str>(NETWORKS)),
             _ => {
                 let before = *feed.pick(&["", ".", "*."]);
-                Self::Name(before, *feed.pick(NAMES), *feed.pick(PORTS))
+                Self::Name(before, feed.pick::<&str>(NAMES), feed.pick::<&str>(PORTS))
             }
         }
     }
