@@ -148,6 +148,28 @@ fn what_is_muted_is_not_told_again_and_keeps_the_alarm_it_has() {
     assert_eq!(incidents(&w), ["namespace=shop"]);
 }
 
+/// None of them is told while the receiver is down.
+#[test]
+fn too_many_groups_at_once_are_coarse_from_the_first_message() {
+    let mut w = told_by("namespace");
+    w.mood("pd", Mood::Answer(DeliveryClass::Transient));
+    for n in 0..1030 {
+        w.namespace(&format!("n{n}"), json!({}));
+        w.pod(&format!("n{n}/a"), bad());
+    }
+    w.run_for(Span::minutes(30));
+    assert_eq!(incidents(&w), [""]);
+    assert!(
+        w.sent
+            .iter()
+            .all(|(_, _, notice)| notice.group.key.is_empty())
+    );
+    assert_eq!(
+        w.condition(Kind::AlertReceiver, "pd", "GroupsCoarsened"),
+        "True(TooManyGroups)"
+    );
+}
+
 /// alerting.md 2.4: a receiver's status has room for 1,024 groups.
 #[test]
 fn too_many_groups_leave_the_namespace_out_until_there_are_few() {

@@ -207,11 +207,13 @@ impl Patrol {
         let mut fine = BTreeSet::new();
         for (key, ticket, status) in self.tickets.iter() {
             let record = ledger::told(status, &state.target.uid);
-            if record.is_none_or(|record| record.state != ToldState::Firing) {
-                continue;
-            }
-            if state.is_coarse {
+            let firing = record.is_some_and(|record| record.state == ToldState::Firing);
+            // What is yet to be told counts as well, or the groups would be fine again before it is.
+            if state.is_coarse && (firing || self.still_hears(name, ticket, status, now)) {
                 fine.insert(record_key(&self.fine_group_of(name, ticket, status)));
+            }
+            if !firing {
+                continue;
             }
             let group = self.group_of(name, ticket, status);
             let record = record_key(&group);
