@@ -122,8 +122,22 @@ words! {
     /// Why a receiver is told about a ticket.
     AlertReason {
         Opened, Reopened, Reminder, Escalated, SeverityRaised, SLABreached, ReArmed, WaiverEnded, Overdue,
-        Resolved, Waived, Baseline, Late, Mixed,
+        Resolved, Waived, Baseline, Late, Mixed, Acknowledged, Snoozed, Assigned,
+        Withdrawn,
     }
+}
+
+impl AlertReason {
+    /// Whether it is something that people did, told without calling anybody.
+    #[must_use]
+    pub const fn is_quiet(self) -> bool {
+        matches!(self, Self::Acknowledged | Self::Snoozed | Self::Assigned)
+    }
+}
+
+words! {
+    /// What people did to a ticket, told without calling anybody.
+    QuietNotice { Acknowledged, Snoozed, Assigned }
 }
 
 words! {

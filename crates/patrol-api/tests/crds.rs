@@ -135,6 +135,52 @@ fn every_field_is_described_in_sentences() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// T12: who may write in one namespace must not get at another through us. Each field that speaks of namespaces is here with
+/// the reason why it does not do that.
+const SPEAK_OF_NAMESPACES: [(&str, &str); 6] = [
+    (
+        "patrolpolicies.spec.checks[].component.anyOf[].workload.namespace",
+        "policies are cluster-scoped: an admin's",
+    ),
+    (
+        "patrolpolicies.spec.checks[].nodeAgent.namespace",
+        "an admin's",
+    ),
+    (
+        "patrolpolicies.spec.graces.newNamespace",
+        "a time and no name",
+    ),
+    ("patrolpolicies.spec.scope.namespaces", "an admin's"),
+    (
+        "tickets.spec.finding.subject.namespace",
+        "the operator's to write: admission refuses it from anybody else",
+    ),
+    (
+        "ticketwaivers.spec.namespaces",
+        "counts in the operator's namespace alone",
+    ),
+];
+
+#[test]
+fn t12_no_field_reaches_another_namespace_unnoticed() {
+    let mut found = Vec::new();
+    for (name, manifest) in manifests() {
+        let kind = name.trim_end_matches(".yaml").rsplit('_').next().unwrap();
+        walk(kind, schema(&manifest), &mut |path, _| {
+            let field = path.rsplit('.').next().unwrap_or_default();
+            let is_it = field.to_lowercase().contains("namespace");
+            if is_it && !path.ends_with("[]") && !path.ends_with("{}") {
+                found.push(path.to_owned());
+            }
+        });
+    }
+    assert_eq!(found, SPEAK_OF_NAMESPACES.map(|(path, _)| path));
+    let policies = crds()
+        .into_iter()
+        .find(|crd| crd.spec.names.plural == "patrolpolicies");
+    assert_eq!(policies.unwrap().spec.scope, "Cluster");
+}
+
 #[test]
 fn every_node_is_typed_and_bounded() {
     let mut wrong = Vec::new();

@@ -24,7 +24,8 @@ static META: CheckMeta = CheckMeta {
     what: "Each policy that is not suspended must complete a patrol within two periods of its schedule; a patrol that \
            could not see every kind is not complete (`patrol-overdue`). And every alert of its tickets must be \
            accepted within three windows of attempts, of ten minutes or `spec.alerts.groupInterval` each, whichever is \
-           longer (`alerts-undelivered`); the alert of this finding itself does not count. Resolved only when a patrol \
+           longer (`alerts-undelivered`); so must every receiver that it names exist while tickets of it are open. The alert of \
+           this finding itself does not count. Resolved only when a patrol \
            was completed, and everything owed was looked through and nothing is late. Always on. A dead operator \
            opens no ticket, and a dead receiver hears of none: watch the metrics \
            `patrol_last_complete_patrol_timestamp_seconds` and `patrol_alert_oldest_pending_seconds` as well.",
@@ -85,7 +86,7 @@ fn say(subject: Subject, work: &Work) -> Judgement {
     }
     if work.alerts == Progress::Stalled {
         judgement = judgement.reason(ALERTS_UNDELIVERED);
-        words.push("alerts of its tickets are not accepted by a receiver that must be told".into());
+        words.push("alerts of its tickets do not reach a receiver that must be told: its condition Alerting says why".into());
     }
     if !words.is_empty() {
         return judgement.message(words.join("; "));

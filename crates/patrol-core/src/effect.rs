@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus};
 use patrol_api::receiver::{AlertReceiver, AlertReceiverStatus, Detail, Endpoint, Locale};
 use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::time::Span;
 use patrol_api::waiver::TicketWaiverStatus;
 
 use crate::clock::Mono;
@@ -93,7 +94,7 @@ pub enum Effect {
         /// The whole status.
         status: Box<TicketWaiverStatus>,
     },
-    /// Send a notice, in as many parts as sizes ask for.
+    /// Send a notice, in as many parts as sizes ask for and as the receiver takes.
     Send {
         /// Answer with it.
         id: DeliveryId,
@@ -101,6 +102,8 @@ pub enum Effect {
         target: Box<Target>,
         /// What.
         notice: Box<Notice>,
+        /// How many messages it may be.
+        room: Room,
     },
     /// Ask the API server whether these kinds may be listed and watched.
     Review(Vec<Kind>),
@@ -121,6 +124,23 @@ pub struct Precondition {
     pub uid: String,
     /// Its `resourceVersion`.
     pub version: String,
+}
+
+/// How many messages a notice may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// So many may go at once.
+    pub now: usize,
+    /// The others go one by one, with so much between them. `None`: they stay due.
+    pub then: Option<Span>,
+}
+
+impl Room {
+    /// However many there are.
+    pub const ANY: Self = Self {
+        now: usize::MAX,
+        then: None,
+    };
 }
 
 /// A receiver's address and manner.

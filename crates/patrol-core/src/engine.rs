@@ -36,6 +36,7 @@ use crate::notice::Cluster;
 use crate::rule::{Catalogue, Rulebook};
 use crate::sym::Sym;
 
+pub use alerts::foresight::{Foresight, Owed};
 pub use policies::FINALIZER;
 pub use snapshot::{Distribution, ReceiverSnapshot, Snapshot};
 
@@ -249,12 +250,13 @@ impl Patrol {
 
     /// Whether receivers and waivers are known, or will not be soon. A ticket that ends while
     /// receivers are still being listed would not know who may have been told of it, and one
-    /// that is due while waivers are would disturb whoever muted it.
+    /// that is due while waivers are would disturb whoever muted it. The
+    /// cluster is known by one of its namespaces, and an incident by its cluster.
     fn knows_whom_to_tell(&self, now: Now) -> bool {
         const SOON: Span = Span::minutes(2);
         let comes = |kind| self.inventory.sight(kind).blindness() == Some(Blindness::Unsynced);
-        !(comes(Kind::AlertReceiver) || comes(Kind::TicketWaiver))
-            || now.mono >= self.led_since.plus(SOON)
+        let kinds = [Kind::AlertReceiver, Kind::TicketWaiver, Kind::Namespace];
+        !kinds.into_iter().any(comes) || now.mono >= self.led_since.plus(SOON)
     }
 
     /// Whether conditions may be written: a process that cannot see its tickets says so.
@@ -290,7 +292,7 @@ impl Patrol {
                 self.tickets.touch(key);
             }
             self.overflow.recount();
-            self.adopt_receivers();
+            self.adopt_receivers(now);
             self.adopt_policies();
             self.stand_waivers(now);
             self.routes_changed();

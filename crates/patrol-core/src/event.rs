@@ -44,6 +44,8 @@ pub enum Event {
     Written(WriteId, WriteResult),
     /// A delivery ended: for each part, the events it told and what became of it.
     Delivered(DeliveryId, Vec<PartOutcome>),
+    /// The Secrets that a receiver names, by its name, are others than those it was last tried with, and can all be read.
+    CredentialsChanged(String),
     /// The wall clock is so many seconds ahead of the API server's (behind: negative). Said when that begins to matter,
     /// when it changes much, and, as 0, when it is over.
     Skewed(i64),
@@ -144,8 +146,10 @@ pub enum DeliveryClass {
     Accepted,
     /// Asked to wait, perhaps for how long.
     Throttled(Option<Span>),
-    /// May work next time.
+    /// May work next time; whether it arrived, nobody knows.
     Transient,
+    /// No connection came about, so that certainly nothing arrived; with our canned reason. May work next time.
+    Unreached(&'static str),
     /// The receiver refuses this content (too large, or one ticket it cannot take).
     Payload,
     /// The receiver, its address or its secrets are set up wrongly; with our canned reason.
@@ -171,7 +175,7 @@ impl DeliveryClass {
         match self {
             Self::Accepted => "Accepted",
             Self::Throttled(_) => "Throttled",
-            Self::Transient => "Transient",
+            Self::Transient | Self::Unreached(_) => "Transient",
             Self::Payload => "PayloadRejected",
             Self::Config(_) => "Config",
             Self::Blocked => "AddressBlocked",

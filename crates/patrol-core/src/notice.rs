@@ -3,7 +3,7 @@
 //! It holds what a receiver may know and nothing else: no secret, no address.
 
 use patrol_api::ticket::{Overlay, Subject};
-use patrol_api::time::Time;
+use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Resolution, Severity, ToldState};
 
 /// What kind of message it is (`type` of `patrol/v1`).
@@ -48,17 +48,30 @@ pub struct Notice {
     pub policy: String,
     /// The one reason of all its tickets, or Mixed.
     pub reason: AlertReason,
+    /// How long the next sign of life may take, where it is one.
+    pub next_within: Option<Span>,
     /// What the tickets have in common.
     pub group: Group,
     /// Tickets of the group, of this message or not, that this receiver counts as firing once it has accepted it. An
     /// alarm that stands for the whole group ends when there is none. Only counted for kinds that hold such an alarm.
     pub standing: u32,
-    /// Of those, the ones outside this message that it was told of by number and not by name.
+    /// Which incident of the group it is about, from 0. Only counted for kinds that hold such an alarm.
+    pub incident: u64,
+    /// It begins that incident, in place of the one before.
+    pub begins_incident: bool,
+    /// It tells of tickets that people took, and nobody has to be called for any that stands.
+    pub acknowledges: bool,
+    /// Of those that stand, the ones outside this message that it was told of by number and not by name.
     pub numbered: u32,
     /// The tickets of this message, before it is cut into parts.
     pub counts: Counts,
     /// The tickets, most severe first, then by name.
     pub tickets: Vec<NoticeTicket>,
+    /// Tickets that are gone with their objects, and nobody knows which. They are no others than those.
+    pub gone: Option<Gone>,
+    /// A few of the group's tickets that this message does not tell of and that stand, for a format that shows groups as a
+    /// whole. Nothing of them is told by it.
+    pub others: Vec<NoticeTicket>,
 }
 
 impl Notice {
@@ -72,13 +85,28 @@ impl Notice {
             receiver: receiver.to_owned(),
             policy: String::new(),
             reason: AlertReason::Mixed,
+            next_within: None,
             group: Group::default(),
             standing: 0,
+            incident: 0,
+            begins_incident: false,
+            acknowledges: false,
             numbered: 0,
             counts: Counts::default(),
             tickets: vec![],
+            gone: None,
+            others: vec![],
         }
     }
+}
+
+/// Tickets that a receiver was told of, and that went with their objects while nobody watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// How many.
+    pub count: u64,
+    /// When they were last counted.
+    pub since: Time,
 }
 
 /// The cluster a message comes from.

@@ -1,10 +1,12 @@
 //! Tickets: identity, life and ledger, as pure functions of their own state.
 
 pub mod alive;
+pub mod assignment;
 pub mod forged;
 pub mod ledger;
 pub mod life;
 pub mod overlay;
+pub mod recheck;
 pub mod routing;
 pub mod text;
 pub mod transitions;

@@ -100,7 +100,7 @@ fn what_passes_a_window_goes_at_once() {
 }
 
 #[test]
-fn a_gap_of_the_clock_opens_right_after_it_and_a_fold_at_its_first_pass() {
+fn f21_a_gap_of_the_clock_opens_right_after_it_and_a_fold_at_its_first_pass() {
     let berlin = windows(serde_json::json!([
         {"from": "02:30", "to": "03:30", "timeZone": "Europe/Berlin"}
     ]));
@@ -164,7 +164,7 @@ fn windows_that_never_open_are_refused() {
 /// Every bundled zone, ten years: a window of an hour a day opens once a day, is never entered late, and an opening is
 /// found from every instant before it.
 #[test]
-fn every_zone_opens_every_day_for_ten_years() {
+fn f21_every_zone_opens_every_day_for_ten_years() {
     for zone in chrono_tz::TZ_VARIANTS {
         let window = Window::compile(
             &spec(serde_json::json!([

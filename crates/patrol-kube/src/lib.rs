@@ -21,3 +21,4 @@ pub mod writer;
 
 pub use client::Connection;
 pub use error::{CallError, SetupError};
+pub use server_addresses::ServerAddresses;

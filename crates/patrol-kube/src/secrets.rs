@@ -27,6 +27,14 @@ impl std::fmt::Debug for SecretBytes {
     }
 }
 
+impl SecretBytes {
+    /// Whether it holds nothing but white space: no key is like that, but one that is just being written is.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+}
+
 #[derive(Deserialize)]
 struct Object {
     #[serde(default)]
@@ -64,6 +72,15 @@ impl Cache {
         self.0.insert(place, cached);
     }
 
+    /// What counts of a value that was read now: of a blank one, the last good one as long as there is any.
+    fn take(&mut self, place: Place, value: SecretBytes, now: Duration) -> SecretBytes {
+        if value.is_blank() {
+            return self.get(&place, Duration::MAX, now).unwrap_or(value);
+        }
+        self.put(place, value.clone(), now);
+        value
+    }
+
     /// The last good value, if it is not older than `age`.
     fn get(&mut self, place: &Place, age: Duration, now: Duration) -> Option<SecretBytes> {
         let cached = self.0.get_mut(place)?;
@@ -83,8 +100,8 @@ impl Secrets {
         }
     }
 
-    /// The value of `key` in the Secret `name`; `None` when it cannot be read. With
-    /// `fresh`, whatever was cached is read again.
+    /// The value of `key` in the Secret `name`; `None` when it cannot be read, and blank only where there never was
+    /// anything else. With `fresh`, whatever was cached is read again.
     pub async fn read(&self, name: &str, key: &str, fresh: bool) -> Option<SecretBytes> {
         let place = (name.to_owned(), key.to_owned());
         if !fresh && let Some(value) = self.cached(&place, CACHED) {
@@ -113,8 +130,7 @@ impl Secrets {
         };
         let value = SecretBytes(BASE64.decode(text.as_bytes()).ok()?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put(place, value.clone(), boot_clock::boot());
-        Some(value)
+        Some(cache.take(place, value, boot_clock::boot()))
     }
 
     fn cached(&self, place: &Place, age: Duration) -> Option<SecretBytes> {
@@ -147,5 +163,28 @@ mod tests {
         assert_eq!(last_good, Some(value("u")));
         cache.put(place("new"), value("n"), KEPT);
         assert_eq!(cache.0.len(), 2, "the used and the new");
+    }
+
+    #[test]
+    fn row89_a_secret_that_is_blank_for_a_moment_keeps_its_last_good_value() {
+        let mut cache = Cache::default();
+        let place = || ("soc".to_owned(), "key".to_owned());
+        let value = |text: &str| SecretBytes(text.into());
+        let blanks = ["", "\n", " \t\r\n"];
+        for blank in blanks {
+            let taken = cache.take(place(), value(blank), Duration::ZERO);
+            assert_eq!(taken, value(blank), "there is no other yet");
+            let known = cache.get(&place(), Duration::MAX, Duration::ZERO);
+            assert_eq!(known, None, "and it is none to keep");
+        }
+        cache.take(place(), value("old"), Duration::ZERO);
+        for blank in blanks {
+            let taken = cache.take(place(), value(blank), CACHED * 2);
+            assert_eq!(taken, value("old"), "{blank:?}");
+            let young = cache.get(&place(), CACHED, CACHED * 2);
+            assert_eq!(young, None, "it is read again at the next use");
+        }
+        assert_eq!(cache.take(place(), value("new"), CACHED * 3), value("new"));
+        assert_eq!(cache.take(place(), value(""), CACHED * 3), value("new"));
     }
 }

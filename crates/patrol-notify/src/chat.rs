@@ -21,6 +21,7 @@ pub(crate) use escape::plain;
 pub(crate) use mention::{Calls, due};
 pub(crate) use pack::{Wishes, write};
 pub(crate) use reply::{Reply, config, is_page, payload, throttled, transient};
+pub(crate) use summary::gone;
 
 /// A piece of a line. Its text is cleaned and not escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]

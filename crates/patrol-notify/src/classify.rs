@@ -22,6 +22,8 @@ pub enum Class {
     },
     /// May pass by itself: back off and repeat with the same ids.
     Transient,
+    /// No connection came about: nothing was sent. May pass by itself.
+    Unreached,
     /// This body is not taken: split it, then park it.
     Payload,
     /// Somebody has to change something: the URL, a token, a certificate.
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status() {
+    fn row79_every_status() {
         for status in 100..=599_u16 {
             let expected = match status {
                 200..=299 => Class::Accepted,
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_for_429_and_503_only() {
+    fn f11_retry_after_counts_for_429_and_503_only() {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, "600".parse().unwrap());
         let held = Class::Throttled {
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_retry_after_is_none() {
+    fn f11_row80_an_unusable_retry_after_is_none() {
         let mut headers = HeaderMap::new();
         for value in [&b"soon"[..], b"\xff\xfe", b"", b"-1"] {
             headers.insert(

@@ -87,6 +87,7 @@ impl Outcome {
                 DeliveryClass::Throttled(retry_after.map(|wait| Span::seconds(wait.as_secs())))
             }
             Class::Transient => DeliveryClass::Transient,
+            Class::Unreached => DeliveryClass::Unreached(self.detail),
             Class::Payload => DeliveryClass::Payload,
             Class::Config => DeliveryClass::Config(self.detail),
             Class::Blocked => DeliveryClass::Blocked,

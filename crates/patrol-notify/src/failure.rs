@@ -11,12 +11,23 @@ use rustls::{AlertDescription, CertificateError};
 use crate::address::Refused;
 use crate::classify::{Class, Verdict};
 
+/// There is no address.
+pub const NO_NAME: &str =
+    "the receiver's host name does not resolve: correct it, or see whether DNS can be reached";
 /// The whole time for one attempt ran out before the status line was complete.
 pub(crate) const NO_REPLY: Verdict = transient("no reply within the time for one request");
 
 pub(crate) const fn transient(detail: &'static str) -> Verdict {
     Verdict {
         class: Class::Transient,
+        detail,
+    }
+}
+
+/// Before a byte of the message was sent.
+const fn unreached(detail: &'static str) -> Verdict {
+    Verdict {
+        class: Class::Unreached,
         detail,
     }
 }
@@ -37,11 +48,15 @@ pub(crate) fn explain(error: &reqwest::Error, shows_certificate: bool) -> Verdic
         return config("the receiver's URL cannot be requested: check it");
     }
     if error.is_dns() {
-        return transient("the receiver's host name does not resolve");
+        return unreached(NO_NAME);
     }
     match (error.is_connect(), error.is_timeout()) {
-        (true, true) => transient("no connection to the receiver within the connect time"),
-        (true, false) => transient("the connection to the receiver cannot be opened"),
+        (true, true) => unreached(
+            "no connection to the receiver within the connect time: see whether a firewall or a NetworkPolicy is in between",
+        ),
+        (true, false) => unreached(
+            "the connection to the receiver cannot be opened: see whether it runs, and whether name and port are right",
+        ),
         (false, true) => NO_REPLY,
         (false, false) => transient(
             "the receiver closed the connection or answered with something else than HTTP",

@@ -24,6 +24,7 @@ mod tls;
 pub use address::{Allow, Filter};
 pub use classify::{Class, Verdict};
 pub use client::{Client, ClientCertificate, ClientConfig, Outcome, Request};
+pub use failure::NO_NAME;
 pub use kinds::Style;
 pub use proxy::Egress;
 pub use render::{Limits, Part};

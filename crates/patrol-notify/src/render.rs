@@ -25,7 +25,8 @@ pub struct Limits {
     pub max_bytes: usize,
     /// Tickets in a body. 200.
     pub max_items: usize,
-    /// Leave out titles, messages, remedies, assignees and subjects' names and UIDs.
+    /// Leave out titles, messages, remedies, assignees, the names of people and waivers that paused a ticket, and
+    /// subjects' names and UIDs.
     pub minimal: bool,
 }
 
@@ -162,7 +163,15 @@ pub(crate) fn single(notice: &Notice, body: &Value) -> Vec<Part> {
 /// The id of a part: a hash of what it tells and its index. A heartbeat or a probe tells of no event: its time makes
 /// it another one than the last.
 pub(crate) fn webhook_id(notice: &Notice, event_ids: &[String], index: u32) -> String {
-    if event_ids.is_empty() {
+    if let Some(gone) = notice.gone {
+        // The same for every try.
+        let (cluster, receiver, policy) = (&notice.cluster.id, &notice.receiver, &notice.policy);
+        let what = format!(
+            "gone {cluster} {receiver} {policy} {} {}",
+            gone.count, gone.since
+        );
+        message_id(std::iter::once(what.as_str()), index)
+    } else if event_ids.is_empty() {
         let occasion = format!(
             "{} {} {} {} {}",
             notice.kind.as_str(),
@@ -194,7 +203,7 @@ pub(crate) fn data(notice: &Notice, place: &Place, tickets: Vec<Value>) -> Value
         .iter()
         .map(|(name, value)| (clean(name).into_owned(), text(value)))
         .collect();
-    json!({
+    let mut data = json!({
         "cluster": {"id": text(&notice.cluster.id), "name": text(&notice.cluster.name)},
         "receiver": text(&notice.receiver),
         "policy": text(&notice.policy),
@@ -203,7 +212,12 @@ pub(crate) fn data(notice: &Notice, place: &Place, tickets: Vec<Value>) -> Value
         "group": {"key": text(&notice.group.key), "labels": labels},
         "counts": counts(&notice.counts),
         "tickets": tickets,
-    })
+    });
+    if let (Some(gone), Some(fields)) = (notice.gone, data.as_object_mut()) {
+        let gone = json!({"count": gone.count, "since": time(gone.since)});
+        fields.insert("gone".to_owned(), gone);
+    }
+    data
 }
 
 pub(crate) fn counts(counts: &Counts) -> Value {

@@ -26,6 +26,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether it holds nothing but white space, and so is no value at all.
+    pub fn is_blank(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+
     /// The value as text without surrounding white space (a Secret made from a file usually ends in
     /// a newline), or `None` when it is not UTF-8.
     pub fn expose_text(&self) -> Option<&str> {

@@ -420,6 +420,7 @@ fn the_doctor_says_what_is_wrong_and_the_exact_right_that_is_missing() -> Result
         "lease",
         "policies",
         "receivers",
+        "waivers",
         "admission",
     ] {
         let all = lines(&report, check);

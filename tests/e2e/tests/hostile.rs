@@ -189,7 +189,7 @@ fn agent(plane: &ControlPlane, namespace: &str) -> Result<()> {
 }
 
 #[test]
-fn ten_thousand_hostile_objects_are_seen_ticketed_harmlessly_and_resolved() -> Result<()> {
+fn f30_f36_ten_thousand_hostile_objects_are_seen_ticketed_harmlessly_and_resolved() -> Result<()> {
     let Some(stage) = Stage::bare("hostile")? else {
         return Ok(());
     };

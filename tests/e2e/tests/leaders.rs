@@ -103,7 +103,7 @@ fn writes(plane: &ControlPlane, identity: &str) -> Result<Vec<String>> {
 }
 
 #[test]
-fn a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Result<()> {
+fn f3_a_leader_that_stood_still_is_replaced_and_does_nothing_when_it_wakes() -> Result<()> {
     let flag = "--disable-admission-plugins=ServiceAccount";
     let builder = ControlPlane::builder().api_server_flag(flag).audit();
     let Some(stage) = Stage::unguarded("leader_stood_still", builder)? else {
@@ -204,8 +204,8 @@ fn a_leader_that_is_told_to_end_hands_over_before_its_lease_runs_out() -> Result
 }
 
 #[test]
-fn a_leader_replaced_in_mid_send_is_repeated_under_the_same_ids_and_records_nothing() -> Result<()>
-{
+fn f2_a_leader_replaced_in_mid_send_is_repeated_under_the_same_ids_and_records_nothing()
+-> Result<()> {
     let flag = "--disable-admission-plugins=ServiceAccount";
     let builder = ControlPlane::builder().api_server_flag(flag).audit();
     let Some(stage) = Stage::unguarded("replaced_in_mid_send", builder)? else {

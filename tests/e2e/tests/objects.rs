@@ -171,7 +171,7 @@ fn shown(plane: &ControlPlane, bad: &Bad) -> Result<()> {
 }
 
 #[test]
-fn a_deleted_or_forged_ticket_is_put_right_without_a_new_episode() -> Result<()> {
+fn f27_f28_a_deleted_or_forged_ticket_is_put_right_without_a_new_episode() -> Result<()> {
     // Where the policies are in force the API server takes none of this.
     let Some(stage) = Stage::unguarded("forged_ticket", Stage::bare_builder())? else {
         return Ok(());

@@ -32,7 +32,7 @@ fn status(plane: &ControlPlane, path: &str, wanted: impl Fn(&Value) -> bool) -> 
 }
 
 #[test]
-fn an_api_server_outage_changes_nothing_and_ends_by_itself() -> Result<()> {
+fn f4_f25_an_api_server_outage_changes_nothing_and_ends_by_itself() -> Result<()> {
     let Some(stage) = Stage::bare("api_server_outage")? else {
         return Ok(());
     };
@@ -181,7 +181,7 @@ fn our_own_kinds_may_be_installed_after_the_operator() -> Result<()> {
 }
 
 #[test]
-fn a_deleted_policy_closes_what_it_told_and_a_deleted_receiver_is_missed() -> Result<()> {
+fn f29_a_deleted_policy_closes_what_it_told_and_a_deleted_receiver_is_missed() -> Result<()> {
     let Some(stage) = Stage::bare("policy_deleted")? else {
         return Ok(());
     };

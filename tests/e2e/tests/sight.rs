@@ -113,7 +113,7 @@ fn a_gap_mended_out_of_sight_stays_open_until_it_is_seen_mended() -> Result<()> 
 }
 
 #[test]
-fn a_right_revoked_under_an_open_watch_is_noticed_by_the_next_patrol() -> Result<()> {
+fn f24_a_right_revoked_under_an_open_watch_is_noticed_by_the_next_patrol() -> Result<()> {
     let Some(stage) = Stage::bare("revoked_right")? else {
         return Ok(());
     };

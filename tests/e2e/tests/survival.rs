@@ -80,12 +80,12 @@ fn obligation(event: &Event) -> Obligation {
 }
 
 #[test]
-fn nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<()> {
+fn f1_nothing_is_lost_or_told_under_two_ids_when_killed_at_any_instant() -> Result<()> {
     killed_at_any_instant(0)
 }
 
 #[test]
-fn nothing_is_lost_or_told_under_two_ids_when_killed_at_other_instants() -> Result<()> {
+fn f1_nothing_is_lost_or_told_under_two_ids_when_killed_at_other_instants() -> Result<()> {
     killed_at_any_instant(1)
 }
 

@@ -237,7 +237,7 @@ fn operator_is_free(stage: &Stage, desk: &Desk<'_>) -> Result<()> {
 
 /// Without the operator: it resolves what goes, and what is resolved may be deleted.
 #[test]
-fn open_tickets_go_with_their_namespace_and_with_their_kind() -> Result<()> {
+fn f26_open_tickets_go_with_their_namespace_and_with_their_kind() -> Result<()> {
     let Some(stage) = raise("guarded_ends")? else {
         return Ok(());
     };

@@ -22,7 +22,17 @@ enum Is {
     Never(Refusal),
     /// Leads to the IPv4 address whose first bit is this one.
     Leads(usize),
+    /// Leads to an IPv4 address whose place nobody can know: RFC 6052, section 2.2.
+    LeadsSomewhere,
 }
+
+/// Where RFC 6052 has the bits of an IPv4 address behind a prefix of so many bits. Bits 64 to 71 are none of it.
+const PLACES: [(usize, [(usize, usize); 2]); 4] = [
+    (96, [(96, 128), (128, 128)]),
+    (64, [(72, 104), (104, 104)]),
+    (56, [(56, 64), (72, 96)]),
+    (48, [(48, 64), (72, 88)]),
+];
 
 const TABLE_V4: &[(&str, Is)] = &[
     ("0.0.0.0/0", Is::Fine),
@@ -54,7 +64,7 @@ const TABLE_V6: &[(&str, Is)] = &[
     ("::ffff:0:0/96", Is::Leads(96)),
     ("::ffff:0:0:0/96", Is::Leads(96)),
     ("64:ff9b::/96", Is::Leads(96)),
-    ("64:ff9b:1::/48", Is::Leads(96)),
+    ("64:ff9b:1::/48", Is::LeadsSomewhere),
     ("2002::/16", Is::Leads(16)),
     ("fd00:ec2::/32", Is::Never(Refusal::Platform)),
     ("fd20:ce::254/128", Is::Never(Refusal::Platform)),
@@ -87,6 +97,11 @@ const EDGES: &[&str] = &[
     "2606:4700::1111",
     "1fff:ffff::1",
     "100::1",
+    "64:ff9b:1::8.8.8.8",
+    "64:ff9b:1:7f00:0:100:808:808",
+    "64:ff9b:1:7f:0:1:808:808",
+    "64:ff9b:1:0:7f:0:108:808",
+    "64:ff9b:1:a9fe:a9:fe00::",
 ];
 
 pub(crate) fn run(data: &[u8]) {
@@ -191,15 +206,15 @@ fn expected(
         Some(refusal) => return Err(refusal),
         None => {}
     }
-    if let Some(leads) = leads
-        && let (Some(refusal), _) = look_up(leads)
-    {
-        return Err(refusal);
+    for place in &leads {
+        if let (Some(refusal), _) = look_up(*place) {
+            return Err(refusal);
+        }
     }
     let is_denied = |denied: &IpAddr| {
         let denied = unmapped(*denied);
         let lifted = loopback && denied.is_loopback();
-        !lifted && (denied == address || Some(denied) == leads)
+        !lifted && (denied == address || leads.contains(&denied))
     };
     if denied.iter().any(is_denied) {
         return Err(Refusal::Denied);
@@ -222,7 +237,7 @@ fn unmapped(address: IpAddr) -> IpAddr {
 }
 
 /// Why an address never is a receiver, and where it leads.
-fn look_up(address: IpAddr) -> (Option<Refusal>, Option<IpAddr>) {
+fn look_up(address: IpAddr) -> (Option<Refusal>, Vec<IpAddr>) {
     let table = if address.is_ipv4() {
         TABLE_V4
     } else {
@@ -237,11 +252,29 @@ fn look_up(address: IpAddr) -> (Option<Refusal>, Option<IpAddr>) {
         .filter(|(network, _)| is_within(address, network))
         .max_by_key(length);
     match (row.unwrap().1, address) {
-        (Is::Fine, _) => (None, None),
-        (Is::Never(refusal), _) => (Some(refusal), None),
-        (Is::Leads(bit), IpAddr::V6(v6)) => (None, Some(v4_at(v6, bit))),
-        (Is::Leads(_), IpAddr::V4(_)) => panic!("no IPv4 network leads elsewhere"),
+        (Is::Fine, _) => (None, vec![]),
+        (Is::Never(refusal), _) => (Some(refusal), vec![]),
+        (Is::Leads(bit), IpAddr::V6(v6)) => (None, vec![v4_at(v6, bit)]),
+        (Is::LeadsSomewhere, IpAddr::V6(_)) => (None, places(address)),
+        (Is::Leads(_) | Is::LeadsSomewhere, IpAddr::V4(_)) => {
+            panic!("no IPv4 network leads elsewhere")
+        }
     }
+}
+
+/// Every place it may lead to, the longest prefix first. Behind a longer prefix the places of shorter ones hold zeros,
+/// which are no address of anybody.
+fn places(address: IpAddr) -> Vec<IpAddr> {
+    let bits = bits(address);
+    let read = |(_, parts): (usize, [(usize, usize); 2])| {
+        let text: String = parts.map(|(from, to)| &bits[from..to]).concat();
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from_str_radix(&text, 2).unwrap()))
+    };
+    let counts =
+        |(prefix, _): &(usize, _), place: &IpAddr| *prefix == 96 || !is_within(*place, "0.0.0.0/8");
+    let all = PLACES.map(|place| (place, read(place)));
+    let all = all.into_iter().filter(|(row, place)| counts(row, place));
+    all.map(|(_, place)| place).collect()
 }
 
 /// Bits from the first on, as text.

@@ -7,9 +7,10 @@ use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_api::waiver::TicketWaiver;
 use patrol_api::words::{AlertReason, ToldState};
+use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
-use patrol_core::notice::NoticeTicket;
+use patrol_core::notice::{Notice, NoticeTicket};
 
 /// A delivery that is not answered within this time counts as lost.
 pub const LOST_AFTER: u64 = 60_000;
@@ -47,6 +48,8 @@ pub struct Taken {
     pub known: bool,
     /// Whether the shell sent it twice of its own accord.
     pub repeated: bool,
+    /// Whether it begins an incident: what was told under another one is told again.
+    pub begins: bool,
 }
 
 /// Kinds of writes.
@@ -126,6 +129,70 @@ pub struct Wished {
     pub until: Time,
 }
 
+/// A group of tickets at a receiver: its UID, the policy, and the group's labels.
+pub type Group = (String, String, Vec<(String, String)>);
+
+/// An incident at a receiver, as its last message left it.
+#[derive(Clone, Copy, Debug)]
+pub struct Incident {
+    /// Whether it stands.
+    pub open: bool,
+    /// When that message was asked for.
+    pub asked: u64,
+    /// When it was taken.
+    pub at: u64,
+    /// Which of the group's it is.
+    pub number: u64,
+    /// Whether the receiver was told that people took all its tickets.
+    pub acknowledged: bool,
+}
+
+/// What receivers hold incidents for.
+#[derive(Debug, Default)]
+pub struct Incidents(pub BTreeMap<Group, Incident>);
+
+impl Incidents {
+    /// Whether a receiver holds one for the group of a notice.
+    #[must_use]
+    pub fn stands(&self, target: &Target, notice: &Notice) -> bool {
+        self.held(target, notice).is_some_and(|held| held.open)
+    }
+
+    /// What a receiver holds for the group of a notice.
+    #[must_use]
+    pub fn held(&self, target: &Target, notice: &Notice) -> Option<Incident> {
+        let group = (
+            target.uid.clone(),
+            notice.policy.clone(),
+            notice.group.labels.clone(),
+        );
+        self.0.get(&group).copied()
+    }
+
+    /// A receiver takes a message about a group.
+    pub fn take(&mut self, target: &Target, notice: &Notice, asked: u64, now: u64) {
+        let group = (
+            target.uid.clone(),
+            notice.policy.clone(),
+            notice.group.labels.clone(),
+        );
+        // A copy that was overtaken on its way says nothing new.
+        let overtaken = self.0.get(&group).is_some_and(|held| held.asked > asked);
+        if !overtaken {
+            let before = self.0.get(&group);
+            let same = before.filter(|held| held.open && held.number == notice.incident);
+            let incident = Incident {
+                open: notice.standing > 0,
+                asked,
+                at: now,
+                number: notice.incident,
+                acknowledged: notice.acknowledges || same.is_some_and(|held| held.acknowledged),
+            };
+            self.0.insert(group, incident);
+        }
+    }
+}
+
 /// The account of a run.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -149,6 +216,8 @@ pub struct Book {
     pub meddled: BTreeMap<ObjectKey, Vec<u64>>,
     /// When memory was lost: crashes and changes of leader.
     pub upsets: Vec<u64>,
+    /// From when until when the kind of tickets was not installed: nobody saw what happened to them.
+    pub tickets_missing: Vec<(u64, u64)>,
     /// When the wall clock jumped.
     pub jumps: Vec<u64>,
     /// How far each ticket was, by place.
@@ -178,6 +247,8 @@ pub struct Book {
     pub pauses: BTreeMap<ObjectKey, Vec<Paused>>,
     /// When a kind of things last went wrong that only time heals.
     pub last_trouble: u64,
+    /// What receivers hold incidents for.
+    pub incidents: Incidents,
     /// Counters, for the report.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -254,7 +325,12 @@ impl Book {
     /// since, or shortly before, so that a process was still learning what there is.
     #[must_use]
     pub fn may_be_missed(&self, at: u64) -> bool {
-        self.upset_since(at.saturating_sub(60_000))
+        let hidden = self
+            .tickets_missing
+            .iter()
+            .find(|(from, to)| (*from..=*to).contains(&at));
+        let learning = hidden.map_or(at, |(from, _)| *from);
+        self.upset_since(learning.saturating_sub(60_000))
     }
 
     /// A status is stored.

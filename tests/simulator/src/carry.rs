@@ -38,7 +38,9 @@ impl Sim {
             return;
         }
         match &**effect {
-            Effect::Send { id, notice, .. } => {
+            Effect::Send {
+                id, notice, target, ..
+            } => {
                 let ids =
                     |tickets: &[NoticeTicket]| tickets.iter().map(|t| t.event_id.clone()).collect();
                 if self.holder != Some(pid) {
@@ -52,6 +54,11 @@ impl Sim {
                     return;
                 }
                 let size = usize::try_from(self.rng.between(1, 6)).unwrap_or(1);
+                let size = match target.endpoint {
+                    // An incident is told in one message.
+                    Endpoint::Pagerduty(_) => usize::MAX,
+                    _ => size,
+                };
                 let copies = if self.rng.chance(self.faults.twice) {
                     2
                 } else {
@@ -299,10 +306,16 @@ impl Sim {
         from: usize,
         repeated: bool,
     ) {
-        let Effect::Send { id, target, notice } = &**effect else {
+        let Effect::Send {
+            id,
+            target,
+            notice,
+            room,
+        } = &**effect
+        else {
             return;
         };
-        let to = (from + size).min(notice.tickets.len());
+        let to = from.saturating_add(size).min(notice.tickets.len());
         let tickets = notice.tickets.get(from..to).unwrap_or_default();
         let endpoint = address(&target.endpoint);
         let mood = crate::scenario::ENDPOINTS
@@ -322,8 +335,16 @@ impl Sim {
         }
         let alive = self.processes.get(pid).is_some_and(|p| p.life == life);
         if said.taken {
+            let begins = matches!(target.endpoint, Endpoint::Pagerduty(_))
+                && !self.book.incidents.stands(target, notice);
             for ticket in tickets {
-                self.take(pid, life, *id, target, ticket, repeated);
+                self.take(pid, life, *id, target, ticket, (repeated, begins));
+            }
+            if let Endpoint::Pagerduty(_) = target.endpoint {
+                let asked = self.book.sends.get(&(pid, life, *id)).copied();
+                let asked = asked.unwrap_or(self.now);
+                crate::invariants::incidents::on_message(self, target, notice, asked);
+                self.book.incidents.take(target, notice, asked, self.now);
             }
         }
         let now = self.now;
@@ -358,7 +379,8 @@ impl Sim {
             return;
         }
         let goes_on = matches!(said.class, DeliveryClass::Accepted | DeliveryClass::Payload);
-        if to < notice.tickets.len() && goes_on {
+        // What is left over then is due still.
+        if to < notice.tickets.len() && goes_on && (room.then.is_some() || done.len() < room.now) {
             if self.holder == Some(pid) {
                 self.plan(
                     said.after,
@@ -396,7 +418,7 @@ impl Sim {
         delivery: DeliveryId,
         target: &patrol_core::effect::Target,
         ticket: &NoticeTicket,
-        repeated: bool,
+        (repeated, begins): (bool, bool),
     ) {
         self.book.count("tellings taken");
         let taken = Taken {
@@ -420,6 +442,7 @@ impl Sim {
             delivery,
             known: false,
             repeated,
+            begins,
         };
         if self.world.get(Kind::Ticket, &taken.place).is_none() {
             self.book.unrecorded.insert(taken.place.clone());
@@ -453,6 +476,7 @@ fn write_id(effect: &Effect) -> Option<WriteId> {
 fn address(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Webhook(webhook) => webhook.url.clone().unwrap_or_default(),
+        Endpoint::Pagerduty(pager) => url(&pager.routing_key_secret_ref.name),
         other => other.kind().as_str().to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod history;
+pub mod incidents;
 pub mod overlays;
 pub mod quiet;
 pub mod tickets;

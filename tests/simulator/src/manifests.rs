@@ -196,3 +196,12 @@ pub fn receiver(name: &str, url: &str, coverage: bool, send_resolved: bool) -> V
         "spec": {"webhook": {"url": url}, "coverage": coverage, "sendResolved": send_resolved,
             "rate": {"perMinute": 600}}})
 }
+
+/// The same as a PagerDuty, known by its routing key.
+#[must_use]
+pub fn pager(name: &str, coverage: bool, send_resolved: bool) -> Value {
+    json!({"apiVersion": "kubepatrol.io/v1alpha1", "kind": "AlertReceiver",
+        "metadata": {"name": name},
+        "spec": {"pagerduty": {"routingKeySecretRef": {"name": name, "key": "key"}}, "coverage": coverage,
+            "sendResolved": send_resolved, "rate": {"perMinute": 600}}})
+}

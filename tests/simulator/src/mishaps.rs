@@ -157,6 +157,9 @@ impl Sim {
             }
             Mishap::Missing(kind, long) => {
                 self.world.missing.insert(kind);
+                if kind == Kind::Ticket {
+                    self.book.tickets_missing.push((now, now + long));
+                }
                 self.plan(long, Occur::Installed(kind));
                 for pid in 0..self.processes.len() {
                     self.disconnect(pid, kind, 200, true);

@@ -139,6 +139,8 @@ pub struct Scenario {
     pub nodes: Vec<(String, bool)>,
     /// Policies at the start.
     pub policies: BTreeMap<String, Value>,
+    /// Receivers that hold an incident for each group, by name.
+    pub pagers: Vec<String>,
     /// Receivers at the start.
     pub receivers: BTreeMap<String, Value>,
     /// What users do, by time.
@@ -202,6 +204,7 @@ impl Scenario {
             deployments: vec![],
             nodes: vec![],
             policies: BTreeMap::new(),
+            pagers: vec![],
             receivers: BTreeMap::new(),
             actions: vec![],
             mishaps: vec![],
@@ -236,6 +239,11 @@ impl Scenario {
             let spec = s.policy_spec(rng);
             s.policies.insert(format!("policy-{i}"), spec);
         }
+        for (name, often) in [("ciso", 300), ("deputy", 200)] {
+            if rng.chance(often) {
+                s.pagers.push(name.into());
+            }
+        }
         for name in ["soc", "ciso"] {
             if name == "soc" || rng.chance(600) {
                 s.receivers.insert(name.into(), s.receiver_spec(name, rng));
@@ -243,9 +251,10 @@ impl Scenario {
         }
         // One that only escalation names, and one that only stands in for another.
         for name in ["chief", "deputy"] {
-            let spec = crate::manifests::receiver(name, &url(name), false, true);
+            let spec = s.of_kind(name, false, true);
             s.receivers.insert(name.into(), spec);
         }
+        s.ask_for_quiet_notices(&mut rng.clone());
         s.plan_actions(rng);
         if flavour != Flavour::Calm {
             s.plan_mishaps(rng);
@@ -253,9 +262,30 @@ impl Scenario {
         s
     }
 
+    /// Some hear of what people do, and some page for each critical ticket.
+    fn ask_for_quiet_notices(&mut self, rng: &mut Rng) {
+        for (name, receiver) in &mut self.receivers {
+            if rng.chance(400) {
+                let notices = json!(["Acknowledged", "Snoozed"]);
+                crate::world::set(receiver, "spec", "quietNotices", notices);
+            }
+            let apart = self.pagers.contains(name) && rng.chance(300);
+            if let Some(spec) = receiver.get_mut("spec").filter(|_| apart) {
+                crate::world::set(spec, "pagerduty", "incidentPer", json!("CriticalTicket"));
+            }
+        }
+    }
+
+    fn of_kind(&self, name: &str, coverage: bool, ends: bool) -> Value {
+        match self.pagers.iter().any(|pager| pager == name) {
+            true => crate::manifests::pager(name, coverage, ends),
+            false => crate::manifests::receiver(name, &url(name), coverage, ends),
+        }
+    }
+
     fn receiver_spec(&self, name: &str, rng: &mut Rng) -> Value {
         let (coverage, ends) = (rng.chance(300), rng.chance(900));
-        let mut receiver = crate::manifests::receiver(name, &url(name), coverage, ends);
+        let mut receiver = self.of_kind(name, coverage, ends);
         if rng.chance(400) {
             let after = format!("{}s", rng.between(5, 120));
             let failover = json!({"receiver": "deputy", "after": after, "minSeverity": "Medium"});

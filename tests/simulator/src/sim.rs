@@ -259,11 +259,12 @@ impl Sim {
         let end =
             alerted + self.scenario.repeat * 12 / 10 + self.scenario.group_interval + 2 * MINUTE;
         type Final = fn(&mut Sim);
-        let stages: [(u64, Final); 6] = [
+        let stages: [(u64, Final); 7] = [
             (settled, invariants::tickets::at_rest),
             (quiet, invariants::quiet::at_rest),
             (alerted, invariants::alerts::all_told),
             (end, invariants::alerts::at_end),
+            (end, invariants::incidents::at_rest),
             (end, invariants::tickets::at_end),
             (end, invariants::tickets::deleted_policies),
         ];
@@ -467,7 +468,9 @@ impl Sim {
             });
             invariants::on_emit(self, pid, &effect);
             match &effect {
-                Effect::Send { id, target, notice } => {
+                Effect::Send {
+                    id, target, notice, ..
+                } => {
                     self.book.sends.insert((pid, life, *id), now);
                     self.book.sent(&target.uid, &notice.tickets);
                 }

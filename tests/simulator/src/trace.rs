@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use patrol_api::receiver::GroupRecord;
 use patrol_core::effect::Effect;
 use patrol_core::event::{Event, WriteResult, Written};
 
@@ -144,18 +145,23 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::WriteReceiverStatus { id, at, status } => {
             let failing = status.circuit.as_ref().and_then(|c| c.class.as_deref());
+            let group = |g: &GroupRecord| format!("{}:{:?}:{}", g.key, g.state, g.told_count);
+            let groups: Vec<String> = status.groups.iter().map(group).collect();
             format!(
-                "WriteReceiverStatus {} {} @{} {} waiting since {:?}, accepted at {:?}, failing as {failing:?}, {} groups",
+                "WriteReceiverStatus {} {} @{} {} waiting since {:?}, accepted at {:?}, failing as {failing:?}, failover at {:?}, groups {}",
                 id.0,
                 at.key,
                 at.version,
                 status.pending,
                 status.oldest_pending_time,
                 status.last_success_time,
-                status.groups.len()
+                status.last_failover_time,
+                groups.join(" ")
             )
         }
-        Effect::Send { id, target, notice } => {
+        Effect::Send {
+            id, target, notice, ..
+        } => {
             let tickets: Vec<String> = notice
                 .tickets
                 .iter()

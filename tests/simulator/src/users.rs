@@ -155,8 +155,17 @@ pub fn act(world: &mut World, action: &Action) -> Later {
                 set(v, "metadata", "annotations", notes);
             });
         }
-        Action::Receiver(_, receiver) => {
-            world.apply(Kind::AlertReceiver, (**receiver).clone());
+        Action::Receiver(name, receiver) => {
+            let mut receiver = (**receiver).clone();
+            let before = world.get(Kind::AlertReceiver, &ObjectKey::new("", name));
+            // Who writes an object leaves its status as it is.
+            if let (Some(status), Some(object)) = (
+                before.and_then(|before| before.get("status").cloned()),
+                receiver.as_object_mut(),
+            ) {
+                object.insert("status".into(), status);
+            }
+            world.apply(Kind::AlertReceiver, receiver);
         }
         Action::DeleteReceiver(name) => {
             world.delete(Kind::AlertReceiver, &ObjectKey::new("", name));

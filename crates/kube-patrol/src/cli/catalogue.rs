@@ -5,7 +5,7 @@ use patrol_core::check::CheckMeta;
 use serde_json::{Value, json};
 
 use super::ui::{self, Colour, Table};
-use super::{Exit, Failure};
+use super::{Exit, Failure, Lang};
 use crate::manifests::to_yaml;
 
 /// List or describe checks
@@ -52,7 +52,7 @@ enum Output {
     Json,
 }
 
-pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
+pub(super) fn checks(args: &ChecksArgs, lang: Lang) -> Result<Exit, Failure> {
     let all: Vec<&'static CheckMeta> = patrol_checks::CATALOGUE
         .checks
         .iter()
@@ -67,7 +67,7 @@ pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
             })?;
             match output {
                 Output::Json => json_line(&describe_json(meta)),
-                Output::Table => ui::print(&describe(meta)),
+                Output::Table => ui::print(&describe(meta, lang)),
             }
         }
         (_, Output::Json) => json_line(&Value::Array(
@@ -84,7 +84,7 @@ pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
                     ),
                     (meta.layer.to_string(), None),
                     (meta.party.managed.to_string(), None),
-                    (meta.title.to_owned(), None),
+                    (lang.title(meta.id, meta.title), None),
                 ]);
             }
             ui::print(&table.fit(ui::colours()))
@@ -92,10 +92,11 @@ pub(super) fn checks(args: &ChecksArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn describe(meta: &CheckMeta) -> String {
+fn describe(meta: &CheckMeta, lang: Lang) -> String {
     let colours = ui::colours();
     let head = |text: &str| ui::paint(text, Colour::Bold, colours);
-    let mut out = format!("{}  {}\n\n", head(meta.id), meta.title);
+    let name = lang.title(meta.id, meta.title);
+    let mut out = format!("{}  {name}\n\n", head(meta.id));
     let reads: Vec<&str> = meta.reads.iter().map(|k| k.info().resource).collect();
     for (name, text) in [
         ("Severity", meta.severity.to_string()),
@@ -118,9 +119,9 @@ fn describe(meta: &CheckMeta) -> String {
         out.push_str(&format!("{:<12}{name}: {meaning}\n", "Parameter:"));
     }
     for (title, text) in [
-        ("What is checked", meta.what),
-        ("Why it matters", meta.why),
-        ("How to fix it", meta.remediation),
+        ("What is checked", meta.what.to_owned()),
+        ("Why it matters", meta.why.to_owned()),
+        ("How to fix it", lang.remedy(meta.id, meta.remediation)),
     ] {
         out.push_str(&format!("\n{}\n{text}\n", head(title)));
     }

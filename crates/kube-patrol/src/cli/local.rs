@@ -108,14 +108,14 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
     let (stop, stopping) = watch::channel(false);
     let started = local::start(&options, events, answers.0.clone(), boot_clock::now)
         .map_err(|error| Failure::new(error.to_string()))?;
-    let timings = super::operator::timings()?;
+    let requests = super::operator::requests()?;
     let post = Post::new(
         Arc::clone(&started.edge) as Arc<dyn crate::shell::secrets::SecretSource>,
         Arc::new(Alone),
         true,
         vec![],
         boot_clock::now,
-        timings.clone(),
+        requests.clone(),
     )
     .with_egress(egress)
     .with_printer(local::terminal::NAME, local::terminal::print);
@@ -154,7 +154,7 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
             pulse,
             snapshots,
             exporter: Exporter::new(Some(Box::new(move |families, snapshot| {
-                timings.export(families, snapshot);
+                requests.export(families, snapshot);
             }))),
             clock: boot_clock::now,
         });

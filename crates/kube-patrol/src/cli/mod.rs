@@ -12,6 +12,7 @@ mod objects;
 mod operator;
 mod people;
 mod plan;
+mod report;
 mod rules;
 mod scan;
 mod signals;
@@ -41,7 +42,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 Exit codes: 0 clean, 1 findings, 2 could not run, 3 could not see everything."
 )]
 pub struct Cli {
-    /// Language of texts for people: en or zh; every text is English so far
+    /// Language of texts for people: en or zh; what a check is called and how to fix it are there in both, all else is English
     #[arg(long, global = true, value_enum, hide_possible_values = true, default_value_t = Lang::En)]
     lang: Lang,
     #[command(subcommand)]
@@ -54,7 +55,7 @@ pub fn described_metrics() -> Vec<crate::metrics::Described> {
     operator::described_metrics()
 }
 
-/// Languages. Texts that exist in English only stay English; so far all do.
+/// Languages. Texts that exist in English only stay English.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lang {
     /// English
@@ -75,6 +76,8 @@ enum Command {
     Tickets(tickets::Args),
     /// Say why a ticket is open, whose turn it is, who was told, and how to fix it
     Explain(explain::Args),
+    /// Report tickets, waivers and coverage on one page
+    Report(report::Args),
     /// Acknowledge tickets: you know, and reminders pause for a while
     Ack(people::AckArgs),
     /// Put tickets off for a while
@@ -109,6 +112,26 @@ enum Command {
         /// Shell
         shell: clap_complete::Shell,
     },
+}
+
+impl Lang {
+    /// A check's title.
+    fn title(self, check: &str, english: &str) -> String {
+        let chinese = match self {
+            Self::En => None,
+            Self::Zh => patrol_checks::chinese::title(check),
+        };
+        chinese.unwrap_or(english).to_owned()
+    }
+
+    /// A remedy that a check names.
+    fn remedy(self, check: &str, english: &str) -> String {
+        let chinese = match self {
+            Self::En => None,
+            Self::Zh => patrol_checks::chinese::remedy(check, english),
+        };
+        chinese.map_or_else(|| english.to_owned(), |text| text.into_owned())
+    }
 }
 
 /// How a command ended.
@@ -167,14 +190,15 @@ pub fn main() -> ExitCode {
         Command::Local(args) => local::run(args),
         Command::Scan(args) => scan::run(&args),
         Command::Tickets(args) => tickets::run(&args),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => explain::run(&args, cli.lang),
+        Command::Report(args) => report::run(&args),
         Command::Ack(args) => people::ack(args),
         Command::Snooze(args) => people::snooze(args),
         Command::Assign(args) => people::assign(args),
         Command::Recheck(args) => people::recheck(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Lint(args) => lint::run(&args),
-        Command::Checks(args) => catalogue::checks(&args),
+        Command::Checks(args) => catalogue::checks(&args, cli.lang),
         Command::Baselines(args) => catalogue::baselines(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::TestReceiver(args) => test_receiver::run(args),

@@ -10,7 +10,6 @@ use patrol_core::engine::{Config, Patrol, Snapshot};
 use patrol_core::event::Event;
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
-use patrol_kube::Connection;
 use patrol_kube::boot_clock;
 use patrol_kube::events::Suppressed;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings, LeaseStats};
@@ -18,6 +17,7 @@ use patrol_kube::reader::{Health, KindHealth, Reader, ReaderSettings};
 use patrol_kube::secrets::Secrets;
 use patrol_kube::skew::{self, Skew};
 use patrol_kube::writer::{WRITES_PER_SECOND, Writer, writer};
+use patrol_kube::{Connection, ServerAddresses};
 use patrol_notify::Secret;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,9 +28,10 @@ use super::{Exit, Failure};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::metrics::{Described, EdgeMetrics, Exporter, Families};
 use crate::shell::delivery::{self, Courier, Post};
+use crate::shell::denied::Denied;
 use crate::shell::probes::{self, Probes};
+use crate::shell::requests::Requests;
 use crate::shell::secrets::{Reading, SecretSource};
-use crate::shell::timings::Timings;
 use crate::shell::{Answers, Edge, Ended, Pulse, Shell};
 
 /// Most receivers answer within this time.
@@ -183,12 +184,13 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         events,
     );
     let health = reader.health();
-    let mut denied = connection.server_addresses().await;
-    denied.extend(own_addresses());
+    let mut server = ServerAddresses::new(connection.clone());
+    let denied = Denied::default();
+    deny(&denied, server.look().await);
     let skew = connection.skew();
     let lease = Lease::new(connection.writes.clone(), settings);
     let (fence, lease_stats) = (lease.fence(), lease.stats());
-    let timings = timings()?;
+    let requests = requests()?;
     let (writer, worker) = writer(
         connection.clone(),
         fence.clone(),
@@ -205,9 +207,9 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
             least: (args.lease_duration.as_duration() / 3).min(LEAST),
         }),
         args.allow_loopback_receivers,
-        denied,
+        denied.clone(),
         boot_clock::now,
-        timings.clone(),
+        requests.clone(),
     )
     .with_egress(egress);
     let config = Config {
@@ -241,6 +243,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         drop(reader.run().await);
         "the watches"
     });
+    tasks.spawn(async move { match server.follow(|found| deny(&denied, found)).await {} });
     tasks.spawn(watch_clock(skew.clone(), shell.answers.0.clone()));
     let mut writes = tokio::spawn(worker.run());
     tasks.spawn(async move {
@@ -259,7 +262,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
             lease_stats,
             suppressed,
             skew,
-            timings,
+            requests,
         ))),
         clock: boot_clock::now,
     });
@@ -316,6 +319,12 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     }
 }
 
+/// Nothing is sent to the API server, nor to this process.
+fn deny(denied: &Denied, mut server: Vec<IpAddr>) {
+    server.extend(own_addresses());
+    denied.set(server);
+}
+
 /// Where this process itself and the cluster's way to its API server are: no receivers. The
 /// downward API tells each address of the pod.
 fn own_addresses() -> Vec<IpAddr> {
@@ -342,9 +351,9 @@ fn host_name() -> String {
     }
 }
 
-/// Times of requests, in both modes.
-pub(super) fn timings() -> Result<Timings, Failure> {
-    Timings::new().map_err(|error| Failure::new(format!("metrics: {error}: report this fault")))
+/// The account of requests, in both modes.
+pub(super) fn requests() -> Result<Requests, Failure> {
+    Requests::new().map_err(|error| Failure::new(format!("metrics: {error}: report this fault")))
 }
 
 fn edge_metrics(
@@ -352,14 +361,14 @@ fn edge_metrics(
     lease: Arc<LeaseStats>,
     suppressed: Suppressed,
     skew: Skew,
-    timings: Timings,
+    requests: Requests,
 ) -> EdgeMetrics {
     Box::new(move |families: &mut Families, snapshot: &Snapshot| {
         watch_metrics(families, &health);
         lease_metrics(families, &lease);
         event_metrics(families, &suppressed);
         skew_metrics(families, &skew);
-        timings.export(families, snapshot);
+        requests.export(families, snapshot);
     })
 }
 
@@ -370,8 +379,8 @@ pub(super) fn described_metrics() -> Vec<Described> {
     lease_metrics(&mut families, &LeaseStats::default());
     event_metrics(&mut families, &Suppressed::default());
     skew_metrics(&mut families, &Skew::default());
-    if let Ok(timings) = Timings::new() {
-        timings.export(&mut families, &Snapshot::default());
+    if let Ok(requests) = Requests::new() {
+        requests.export(&mut families, &Snapshot::default());
     }
     let mut all = crate::metrics::described();
     all.extend(families.described());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use patrol_api::policy::PatrolPolicy;
 use patrol_api::ticket::Ticket;
+use patrol_api::waiver::TicketWaiver;
 use patrol_core::event::Event;
 use patrol_core::facts::Fact;
 use patrol_core::inventory::{Blindness, Inventory};
@@ -29,6 +30,8 @@ pub struct Seen {
     pub tickets: Vec<Ticket>,
     /// Policies.
     pub policies: Vec<PatrolPolicy>,
+    /// Waivers.
+    pub waivers: Vec<TicketWaiver>,
     /// Kinds that could not be read, and why.
     pub blind: Vec<(Kind, String)>,
 }
@@ -111,6 +114,7 @@ async fn collect(kinds: &[Kind], events: &mut mpsc::Receiver<Received>, seen: &m
             Event::Seen(object) => match object.fact {
                 Fact::Ticket(ticket) => seen.tickets.push(*ticket),
                 Fact::Policy(policy) => seen.policies.push(*policy),
+                Fact::Waiver(waiver) => seen.waivers.push(*waiver),
                 _ => drop(seen.inventory.upsert(*object)),
             },
             Event::ListStarted(kind) => seen.inventory.relist_started(kind),
@@ -157,6 +161,14 @@ pub fn advice(kind: Kind, why: &str) -> String {
     }
 }
 
+/// That there are no tickets in this cluster, and can be none.
+#[must_use]
+pub fn not_installed() -> Failure {
+    Failure::new(
+        "tickets.kubepatrol.io: the kind is not installed in this cluster: install kube-patrol, or give --state DIR for local mode",
+    )
+}
+
 /// Tickets from a state folder, or from the cluster.
 ///
 /// # Errors
@@ -167,9 +179,7 @@ pub fn tickets(state: Option<&Path>) -> Result<Vec<Ticket>, Failure> {
         None => {
             let seen = look(&[Kind::Ticket])?;
             if seen.inventory.sight(Kind::Ticket).is_absent() {
-                return Err(Failure::new(
-                    "tickets.kubepatrol.io: the kind is not installed in this cluster: install kube-patrol, or give --state DIR for local mode",
-                ));
+                return Err(not_installed());
             }
             if let Some((kind, why)) = seen.blind.first() {
                 return Err(Failure::new(format!(

@@ -13,11 +13,12 @@ use patrol_core::effect::Effect;
 use patrol_core::event::Event;
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
+use patrol_kube::boot_clock;
 use patrol_kube::reader::Received;
 use tokio::sync::mpsc;
 
 use super::inputs::{Inputs, Scan, Take};
-use super::secrets::{SecretFile, Secrets};
+use super::secrets::{LastGood, SecretFile, Secrets};
 use super::store::lock::{Lock, LockError, lock};
 use super::store::{Declarations, Declared, Tickets, atomic, random};
 use super::watch::Watch;
@@ -94,6 +95,7 @@ pub struct LocalEdge {
     orders: Sender<Order>,
     secrets: Arc<RwLock<Secrets>>,
     files: Vec<SecretFile>,
+    last_good: LastGood,
 }
 
 /// What was started.
@@ -153,6 +155,7 @@ pub fn start(
             orders,
             secrets,
             files: options.secrets.clone(),
+            last_good: LastGood::default(),
         }),
         thread,
         cluster_id,
@@ -299,6 +302,7 @@ impl SecretSource for LocalEdge {
             let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
             secrets.get(name, key).cloned()
         });
+        let value = self.last_good.take(name, key, value, boot_clock::boot());
         Box::pin(std::future::ready(value))
     }
 }

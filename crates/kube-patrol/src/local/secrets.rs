@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use patrol_notify::Secret;
@@ -26,6 +28,39 @@ impl Secrets {
         for (place, value) in &other.0 {
             self.0.entry(place.clone()).or_insert_with(|| value.clone());
         }
+    }
+}
+
+/// A value that was not used for so long is forgotten: its receiver may be gone.
+const KEPT: Duration = Duration::from_secs(3600);
+
+/// The last value of each key that was not blank. Who writes a file empties it first, and a key must not be taken for
+/// lost because it was read in that moment.
+#[derive(Default)]
+pub(super) struct LastGood(Mutex<BTreeMap<(String, String), (Secret, Duration)>>);
+
+impl LastGood {
+    /// What counts of a value that was read now; one that is taken away is not used any longer.
+    pub fn take(
+        &self,
+        name: &str,
+        key: &str,
+        value: Option<Secret>,
+        now: Duration,
+    ) -> Option<Secret> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (name.to_owned(), key.to_owned());
+        let good = match value.as_ref().map(Secret::is_blank) {
+            None => None,
+            Some(false) => value.clone(),
+            Some(true) => all.get(&place).map(|(good, _)| good.clone()),
+        };
+        all.retain(|_, (_, used)| now.saturating_sub(*used) < KEPT);
+        match &good {
+            Some(good) => drop(all.insert(place, (good.clone(), now))),
+            None => drop(all.remove(&place)),
+        }
+        good.or(value)
     }
 }
 
@@ -119,6 +154,36 @@ mod tests {
         assert_eq!(read("bad"), None);
         assert!(!format!("{secrets:?}").contains("https"));
         assert_eq!(of_object(&object, "shop"), Secrets::default());
+    }
+
+    #[test]
+    fn row89_a_file_that_is_blank_for_a_moment_keeps_its_last_good_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file: SecretFile = format!("soc/key={}", path.display()).parse().unwrap();
+        let last = LastGood::default();
+        let hour = |n: u32| KEPT * n;
+        let read = |now| last.take("soc", "key", file.read(), now);
+        assert_eq!(read(hour(0)), None, "there is no file");
+        for blank in ["", "\n"] {
+            fs::write(&path, blank).unwrap();
+            assert_eq!(read(hour(0)), Some(blank.into()), "there is no other yet");
+        }
+        fs::write(&path, "old\n").unwrap();
+        assert_eq!(read(hour(1)), Some("old\n".into()));
+        for blank in ["", " \r\n"] {
+            fs::write(&path, blank).unwrap();
+            assert_eq!(read(hour(1)), Some("old\n".into()), "{blank:?}");
+        }
+        let other = last.take("soc", "other", Some("x".into()), hour(3));
+        assert_eq!(other, Some("x".into()));
+        assert_eq!(last.0.lock().unwrap().len(), 1, "nobody used the first");
+        fs::write(&path, "new").unwrap();
+        assert_eq!(read(hour(3)), Some("new".into()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read(hour(3)), None, "it was taken away");
+        fs::write(&path, "").unwrap();
+        assert_eq!(read(hour(3)), Some("".into()), "and is forgotten");
     }
 
     #[test]

@@ -5,28 +5,30 @@
 //! the delivery: what it and later parts tell stays due.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use patrol_api::receiver::{Endpoint, Locale, WebhookFormat};
 use patrol_checks::chinese;
 use patrol_core::clock::Now;
-use patrol_core::effect::Target;
+use patrol_core::effect::{Room, Target};
 use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
 use patrol_core::notice::Notice;
-use patrol_notify::render::Part;
-use patrol_notify::{Egress, Outcome, Request, Style, kinds};
+use patrol_notify::{Egress, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::Answers;
-use super::ready::{self, Clients, Door, Ready};
+use super::attempt::{Provision, attempt};
+use super::credentials::Credentials;
+use super::denied::Denied;
+use super::ready::Clients;
+use super::requests::Requests;
+use super::rotation::{self, Rotations};
 use super::secrets::SecretSource;
-use super::timings::Timings;
 
-/// A request may take this long, and no longer than the lease certainly lasts.
-const REQUEST: Duration = Duration::from_secs(15);
+pub use super::attempt::Tried;
+
 /// Notices that wait to be printed. A terminal or pipe that takes nothing holds up no more.
 const PRINTS: usize = 64;
 
@@ -55,14 +57,15 @@ pub struct Post {
     /// Whether receivers on loopback are allowed.
     pub allow_loopback: bool,
     /// Addresses never sent to (the API server's, our own).
-    pub denied: Vec<IpAddr>,
+    pub denied: Denied,
     /// Time.
     pub clock: fn() -> Now,
     /// The way out.
     pub(super) egress: Arc<Egress>,
     printer: Option<(&'static str, Print)>,
     pub(super) clients: Clients,
-    timings: Timings,
+    pub(super) rotations: Rotations,
+    pub(super) requests: Requests,
 }
 
 /// Shows a notice to whoever sits at this process.
@@ -74,20 +77,21 @@ impl Post {
         secrets: Arc<dyn SecretSource>,
         fence: Arc<dyn Fence>,
         allow_loopback: bool,
-        denied: Vec<IpAddr>,
+        denied: impl Into<Denied>,
         clock: fn() -> Now,
-        timings: Timings,
+        requests: Requests,
     ) -> Self {
         Self {
-            timings,
+            requests,
             secrets,
             fence,
             allow_loopback,
-            denied,
+            denied: denied.into(),
             clock,
             egress: Arc::default(),
             printer: None,
             clients: Clients::default(),
+            rotations: Rotations::default(),
         }
     }
 
@@ -138,6 +142,8 @@ pub struct Courier {
     /// Ends when what was last to be printed is printed.
     printed: Option<oneshot::Receiver<()>>,
     prints: Arc<Semaphore>,
+    /// Looks for credentials that were changed. Nobody waits for its end.
+    watch: JoinSet<()>,
     stopped: bool,
 }
 
@@ -150,18 +156,31 @@ impl Courier {
             tasks: JoinSet::new(),
             printed: None,
             prints: Arc::new(Semaphore::new(PRINTS)),
+            watch: JoinSet::new(),
             stopped: false,
         }
     }
 
     /// Begins a delivery; its end is an event. Does nothing once it was stopped: what is
     /// not told stays due.
-    pub fn send(&mut self, id: DeliveryId, target: Target, notice: Notice, answers: &Answers) {
+    /// No more messages go than there is room for.
+    pub fn send(
+        &mut self,
+        id: DeliveryId,
+        target: Target,
+        notice: Notice,
+        room: Room,
+        answers: &Answers,
+    ) {
         if self.stopped {
             return;
         }
         let post = Arc::clone(&self.post);
         let answers = answers.clone();
+        if self.watch.is_empty() {
+            let watching = rotation::watch(Arc::clone(&post), answers.clone());
+            self.watch.spawn(watching);
+        }
         if post.prints(&target) {
             let Ok(place) = Arc::clone(&self.prints).try_acquire_owned() else {
                 let parts = post.whole(&notice, DeliveryClass::Transient);
@@ -189,9 +208,12 @@ impl Courier {
             return;
         }
         self.tasks.spawn(async move {
-            let parts = deliver(&post, &target, &notice).await;
+            let (parts, credentials) = deliver(&post, &target, &notice, room).await;
+            let class = parts.last().map(|part| part.class);
             // The loop that asked may be gone: then nobody records, and it is due again.
             let _ = answers.send(Event::Delivered(id, parts));
+            post.rotations
+                .note(target, class, credentials, (post.clock)());
         });
     }
 
@@ -215,6 +237,7 @@ impl Courier {
     /// Begins nothing any more and lets deliveries under way end, for at most `patience`.
     pub async fn stop(&mut self, patience: Duration) {
         self.stopped = true;
+        self.watch.abort_all();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {
             self.tasks.abort_all();
@@ -222,24 +245,32 @@ impl Courier {
     }
 }
 
-async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutcome> {
+/// Sends all parts that there is room for, and says what came of each, up to the first that was not accepted; and with which
+/// credentials.
+async fn deliver(
+    post: &Post,
+    target: &Target,
+    notice: &Notice,
+    room: Room,
+) -> (Vec<PartOutcome>, Option<Credentials>) {
     let parts = kinds::render(&target.endpoint, &spoken(target, notice), style(target));
     let mut outcomes = vec![];
-    let mut ready = None;
-    let mut may_reread = ready::uses_secrets(&target.endpoint);
-    for part in parts {
-        let mut class = attempt(post, target, &part, &mut ready).await.class;
+    let mut provision = Provision::default();
+    let mut may_reread = true;
+    for (at, part) in parts.into_iter().enumerate() {
+        if at >= room.now.max(1) {
+            match room.then {
+                Some(wait) => tokio::time::sleep(Duration::from_millis(wait.as_millis())).await,
+                // It is still due, and told when the receiver takes more.
+                None => break,
+            }
+        }
+        let mut class = attempt(post, target, &part, &mut provision).await.class;
         if matches!(class, DeliveryClass::Config(_)) && std::mem::take(&mut may_reread) {
             // A rotated secret looks like a wrong one: read again before believing it.
-            match ready::prepare(post, target, true).await {
-                Err(why) => class = why,
-                Ok(fresh) => {
-                    let changed = |before: Ready| before.secrets != fresh.secrets;
-                    if ready.take().is_none_or(changed) {
-                        ready = Some(fresh);
-                        class = attempt(post, target, &part, &mut ready).await.class;
-                    }
-                }
+            let fresh = Credentials::read(post, target, true).await;
+            if provision.renew(fresh) {
+                class = attempt(post, target, &part, &mut provision).await.class;
             }
         }
         outcomes.push(PartOutcome {
@@ -252,16 +283,16 @@ async fn deliver(post: &Post, target: &Target, notice: &Notice) -> Vec<PartOutco
             break;
         }
     }
-    outcomes
+    (outcomes, provision.credentials)
 }
 
 /// Sends a notice that tells of no ticket once, and says how each part of it went, up to the
 /// first that was not accepted.
 pub async fn probe(post: &Post, target: &Target, notice: &Notice) -> Vec<Tried> {
     let mut all = vec![];
-    let mut ready = None;
+    let mut provision = Provision::default();
     for part in kinds::render(&target.endpoint, notice, style(target)) {
-        let tried = attempt(post, target, &part, &mut ready).await;
+        let tried = attempt(post, target, &part, &mut provision).await;
         let goes_on = tried.class == DeliveryClass::Accepted;
         all.push(tried);
         if !goes_on {
@@ -291,102 +322,9 @@ const fn style(target: &Target) -> Style {
     }
 }
 
-/// How the sending of one part went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
-    /// What follows.
-    pub class: DeliveryClass,
-    /// What was seen of it, where a request was made.
-    pub outcome: Option<Outcome>,
-}
-
-impl Tried {
-    const fn unsent(class: DeliveryClass) -> Self {
-        Self {
-            class,
-            outcome: None,
-        }
-    }
-}
-
-async fn attempt(post: &Post, target: &Target, part: &Part, ready: &mut Option<Ready>) -> Tried {
-    if post.fence.may_send().is_none() {
-        return Tried::unsent(DeliveryClass::NotLeader);
-    }
-    let ready = match ready {
-        Some(ready) => ready,
-        None => match ready::prepare(post, target, false).await {
-            Ok(made) => ready.insert(made),
-            Err(class) => return Tried::unsent(class),
-        },
-    };
-    // Reading secrets took time: ask again right before the request leaves.
-    let Some(most) = post.fence.may_send() else {
-        return Tried::unsent(DeliveryClass::NotLeader);
-    };
-    let begun = tokio::time::Instant::now();
-    let within = most.min(REQUEST);
-    // Together, so that one which hangs takes no time from the others.
-    let posts = ready
-        .doors
-        .iter()
-        .map(|door| post_to(post, target, ready, door, part, within));
-    let mut outcomes = futures::future::join_all(posts).await;
-    post.timings.add(&target.name, begun.elapsed());
-    // One that accepts is enough, and each is told.
-    let accepted = outcomes
-        .iter()
-        .position(|outcome| outcome.delivery_class() == DeliveryClass::Accepted);
-    if outcomes.is_empty() {
-        let nowhere = DeliveryClass::Config("no address is given: set one");
-        return Tried::unsent(nowhere);
-    }
-    let outcome = outcomes.swap_remove(accepted.unwrap_or(0));
-    Tried {
-        class: outcome.delivery_class(),
-        outcome: Some(outcome),
-    }
-}
-
-async fn post_to(
-    post: &Post,
-    target: &Target,
-    ready: &Ready,
-    door: &Door,
-    part: &Part,
-    within: Duration,
-) -> Outcome {
-    let request = Request {
-        url: door.url.clone(),
-        webhook_id: part.webhook_id.clone(),
-        timestamp: (post.clock)().wall.unix(),
-        body: part.body.clone().into(),
-        credential: ready.credential.clone(),
-    };
-    let outcome = door.client.post_within(request, within).await;
-    tracing::debug!(
-        receiver = target.name,
-        host = outcome.host,
-        status = outcome.status,
-        class = outcome.delivery_class().as_str(),
-        "notice sent"
-    );
-    if outcome.delivery_class() != DeliveryClass::Accepted {
-        tracing::warn!(
-            receiver = target.name,
-            host = outcome.host,
-            status = outcome.status,
-            class = outcome.delivery_class().as_str(),
-            reason = outcome.detail,
-            "receiver did not accept"
-        );
-    }
-    outcome
-}
-
 #[cfg(test)]
 #[path = "delivery_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "mtls_tests.rs"]

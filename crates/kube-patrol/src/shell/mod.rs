@@ -4,11 +4,15 @@
 //! loses by dying is computed again. Every task it starts is in one set, and the first
 //! supervised task that ends, ends the loop.
 
+mod attempt;
+mod credentials;
 pub mod delivery;
+pub mod denied;
 pub mod probes;
 mod ready;
+pub mod requests;
+mod rotation;
 pub mod secrets;
-pub mod timings;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -224,8 +228,14 @@ impl<E: Edge> Shell<E> {
         for effect in effects {
             match effect {
                 Effect::WakeAt(at) => wake = Some(at),
-                Effect::Send { id, target, notice } => {
-                    self.courier.send(id, *target, *notice, &self.answers.0);
+                Effect::Send {
+                    id,
+                    target,
+                    notice,
+                    room,
+                } => {
+                    let answers = &self.answers.0;
+                    self.courier.send(id, *target, *notice, room, answers);
                 }
                 // Nobody waits for the answers of a process that ends.
                 Effect::Review(_) | Effect::Count(_) if self.courier.is_stopped() => {}

@@ -95,7 +95,7 @@ fn asked(url: &str) -> Target {
 }
 
 #[tokio::test]
-async fn a_rotated_client_certificate_is_shown_without_a_restart() {
+async fn row82_a_rotated_client_certificate_is_shown_without_a_restart() {
     let (servers, first, second) = (authority(), authority(), authority());
     let ca = servers.pem();
     let ((old, old_key), (new, new_key)) = (issue(&first), issue(&second));

@@ -1,5 +1,5 @@
-//! What a delivery needs before it can send: the receiver's addresses and credentials, read from Secrets on use, and its
-//! HTTP client. Never shows a value.
+//! What a delivery needs before it can send: the receiver's addresses and credentials in the form in which they are used, and
+//! its HTTP client. Never shows a value.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use patrol_api::receiver::{Endpoint, HeaderFrom, SecretKeyRef, TlsSecretRef, UrlFrom};
+use patrol_api::receiver::{Endpoint, SecretKeyRef};
 use patrol_api::time::Span;
 use patrol_core::clock::Mono;
 use patrol_core::effect::Target;
@@ -20,6 +20,7 @@ use patrol_notify::{
     Client, ClientCertificate, ClientConfig, Credential, Secret, SigningSecrets, kinds,
 };
 
+use super::credentials::{Credentials, Needs};
 use super::delivery::Post;
 
 /// A client that was not used for so long is forgotten: its receiver may be gone.
@@ -29,7 +30,24 @@ const LOOKUP: Duration = Duration::from_secs(3);
 
 /// The clients of all receivers, by UID.
 #[derive(Default)]
-pub(super) struct Clients(Mutex<HashMap<String, Cached>>);
+pub(super) struct Clients {
+    all: Mutex<HashMap<String, Cached>>,
+    /// Which receiver was last said to have too many addresses, and when.
+    crowded: Mutex<HashMap<String, Mono>>,
+}
+
+impl Clients {
+    /// Whether it is to be said: once in a while, and not with each message.
+    fn is_news(&self, uid: &str, now: Mono) -> bool {
+        let mut crowded = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+        crowded.retain(|_, said| now.since(*said) < KEPT.as_millis());
+        let is_news = !crowded.contains_key(uid);
+        if is_news {
+            crowded.insert(uid.to_owned(), now);
+        }
+        is_news
+    }
+}
 
 /// A receiver's client, with what it was made from.
 struct Cached {
@@ -39,12 +57,13 @@ struct Cached {
     used: Mono,
 }
 
-/// The secrets a client is made from.
+/// The secrets a client is made from, and the addresses that are barred to it.
 #[derive(Clone, PartialEq, Eq)]
 struct Made {
     ca: Option<Secret>,
     certificate: Option<ClientCertificate>,
     headers: Vec<(String, Secret)>,
+    denied: Arc<[IpAddr]>,
 }
 
 /// An address, and the client that leads there.
@@ -58,92 +77,21 @@ pub(super) struct Ready {
     /// At least one; all of them are posted to.
     pub doors: Vec<Door>,
     pub credential: Option<Credential>,
-    /// The values it was made from.
-    pub secrets: Vec<Secret>,
 }
 
-/// What an endpoint names, whatever its kind.
-struct Needs<'a> {
-    urls: Vec<&'a str>,
-    url_from: Option<&'a UrlFrom>,
-    credential: Option<&'a SecretKeyRef>,
-    ca: Option<&'a SecretKeyRef>,
-    certificate: Option<&'a TlsSecretRef>,
-    headers: &'a [HeaderFrom],
-}
-
-impl<'a> Needs<'a> {
-    fn of(endpoint: &'a Endpoint) -> Self {
-        let chat = |url_from: &'a UrlFrom, credential: Option<&'a SecretKeyRef>| Needs {
-            urls: vec![],
-            url_from: Some(url_from),
-            credential,
-            ca: None,
-            certificate: None,
-            headers: &[],
-        };
-        match endpoint {
-            Endpoint::Webhook(webhook) => Needs {
-                urls: webhook.url.as_deref().into_iter().collect(),
-                url_from: webhook.url_from.as_ref(),
-                credential: webhook.signing_secret_ref.as_ref(),
-                ca: webhook.ca_secret_ref.as_ref(),
-                certificate: webhook.client_cert_secret_ref.as_ref(),
-                headers: &webhook.headers_from,
-            },
-            Endpoint::Alertmanager(spec) => Needs {
-                urls: spec
-                    .url
-                    .iter()
-                    .chain(&spec.urls)
-                    .map(String::as_str)
-                    .collect(),
-                url_from: spec.url_from.as_ref(),
-                credential: None,
-                ca: spec.ca_secret_ref.as_ref(),
-                certificate: spec.client_cert_secret_ref.as_ref(),
-                headers: &spec.headers_from,
-            },
-            Endpoint::Slack(spec) => chat(&spec.url_from, None),
-            Endpoint::Teams(spec) => chat(&spec.url_from, None),
-            Endpoint::Dingtalk(spec) => chat(&spec.url_from, spec.signing_secret_ref.as_ref()),
-            Endpoint::Feishu(spec) => chat(&spec.url_from, spec.signing_secret_ref.as_ref()),
-            Endpoint::Wecom(spec) => chat(&spec.url_from, None),
-            Endpoint::Pagerduty(spec) => Needs {
-                urls: vec![&spec.url],
-                url_from: None,
-                credential: Some(&spec.routing_key_secret_ref),
-                ca: None,
-                certificate: None,
-                headers: &[],
-            },
-        }
-    }
-}
-
-/// Whether a Secret has a part in reaching an endpoint, so that reading it again may help.
-pub(super) fn uses_secrets(endpoint: &Endpoint) -> bool {
-    let needs = Needs::of(endpoint);
-    needs.url_from.is_some()
-        || needs.credential.is_some()
-        || needs.ca.is_some()
-        || needs.certificate.is_some()
-        || !needs.headers.is_empty()
-}
-
-/// Reads what a target names and makes its client. `fresh` reads past any cache.
+/// Makes everything ready that a delivery needs.
 pub(super) async fn prepare(
     post: &Post,
     target: &Target,
-    fresh: bool,
+    credentials: &Credentials,
 ) -> Result<Ready, DeliveryClass> {
     let needs = Needs::of(&target.endpoint);
-    let mut secrets = vec![];
+    let read = |at: &SecretKeyRef| credentials.get(target, at);
     let mut urls: Vec<Secret> = needs.urls.iter().map(|url| Secret::from(*url)).collect();
     if let Some(from) = needs.url_from
         && urls.is_empty()
     {
-        urls.push(read(post, target, &from.secret_key_ref, fresh, &mut secrets).await?);
+        urls.push(read(&from.secret_key_ref)?);
     }
     if urls.is_empty() {
         return Err(DeliveryClass::Config("no url is given: set url or urlFrom"));
@@ -153,31 +101,28 @@ pub(super) async fn prepare(
     }
     let credential = match needs.credential {
         None => None,
-        Some(at) => {
-            let value = read(post, target, at, fresh, &mut secrets).await?;
-            Some(credential(target, value)?)
-        }
+        Some(at) => Some(credential(target, read(at)?)?),
     };
     let ca = match needs.ca {
         None => None,
-        Some(at) => Some(read(post, target, at, fresh, &mut secrets).await?),
+        Some(at) => Some(read(at)?),
     };
     let certificate = match needs.certificate {
         None => None,
         Some(at) => Some(ClientCertificate {
-            chain: read(post, target, &at.certificate(), fresh, &mut secrets).await?,
-            key: read(post, target, &at.private_key(), fresh, &mut secrets).await?,
+            chain: read(&at.certificate())?,
+            key: read(&at.private_key())?,
         }),
     };
     let mut headers = vec![];
     for header in needs.headers {
-        let value = read(post, target, &header.secret_key_ref, fresh, &mut secrets).await?;
-        headers.push((header.name.clone(), value));
+        headers.push((header.name.clone(), read(&header.secret_key_ref)?));
     }
     let made = Made {
         ca,
         certificate,
         headers,
+        denied: post.denied.now(),
     };
     let mut doors = vec![];
     for url in urls {
@@ -189,11 +134,7 @@ pub(super) async fn prepare(
             true => doors.extend(doors_of(post, target, &made, url).await?),
         }
     }
-    Ok(Ready {
-        doors,
-        credential,
-        secrets,
-    })
+    Ok(Ready { doors, credential })
 }
 
 fn each_address(target: &Target) -> bool {
@@ -212,14 +153,23 @@ async fn doors_of(
             "everyAddress needs a direct way, for behind the proxy addresses are not known here: add the host to --receiver-no-proxy, or list the members in urls",
         ));
     }
-    let filter = filter(post, target)?;
+    let filter = filter(post, target, made)?;
     let found = address::every_address(&url, &filter, &SystemLookup);
     let found = tokio::time::timeout(LOOKUP, found).await;
     let pins = match found.unwrap_or(Err(Nowhere::Unresolved)) {
-        Ok(addresses) => addresses.into_iter().map(Some).collect(),
+        Ok(every) => {
+            if every.left_out > 0 && post.clients.is_news(&target.uid, (post.clock)().mono) {
+                tracing::warn!(
+                    receiver = target.name,
+                    left_out = every.left_out,
+                    "the host of the receiver has more addresses than the 16 that are told: name fewer members in urls"
+                );
+            }
+            every.addresses.into_iter().map(Some).collect()
+        }
         // The client says what is wrong with it.
         Err(Nowhere::Url) => vec![None],
-        Err(Nowhere::Unresolved) => return Err(DeliveryClass::Transient),
+        Err(Nowhere::Unresolved) => return Err(DeliveryClass::Unreached(patrol_notify::NO_NAME)),
         Err(Nowhere::Refused(_)) => return Err(DeliveryClass::Blocked),
     };
     let door = |pin| {
@@ -257,28 +207,6 @@ fn credential(target: &Target, value: Secret) -> Result<Credential, DeliveryClas
     })
 }
 
-/// A condition cannot say which Secret is missing, so the log does.
-async fn read(
-    post: &Post,
-    target: &Target,
-    at: &SecretKeyRef,
-    fresh: bool,
-    secrets: &mut Vec<Secret>,
-) -> Result<Secret, DeliveryClass> {
-    let value = post.secrets.read(&at.name, &at.key, fresh).await;
-    let value = value.ok_or_else(|| {
-        tracing::warn!(
-            receiver = target.name,
-            secret = at.name,
-            key = at.key,
-            "a Secret or key that the receiver names cannot be read in the operator's namespace: create it"
-        );
-        DeliveryClass::SecretMissing
-    })?;
-    secrets.push(value.clone());
-    Ok(value)
-}
-
 /// A receiver that cannot be used as it is set up: what is wrong and what to do becomes its
 /// condition, and where exactly a line in the log. Neither holds a value.
 fn refused(target: &Target, error: &impl Display, detail: &'static str) -> DeliveryClass {
@@ -301,7 +229,7 @@ fn client(
     let now = (post.clock)().mono;
     let mut clients = post
         .clients
-        .0
+        .all
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     if let Some(cached) = clients.get_mut(&key)
@@ -316,7 +244,7 @@ fn client(
         Some(address) => Arc::new(Pinned(address)),
     };
     let config = ClientConfig {
-        filter: filter(post, target)?,
+        filter: filter(post, target, made)?,
         lookup,
         headers: extra_headers(target, &made.headers)?,
         ca_pem: made.ca.clone(),
@@ -349,10 +277,10 @@ fn client(
 }
 
 /// Where a receiver's messages may go.
-fn filter(post: &Post, target: &Target) -> Result<Filter, DeliveryClass> {
+fn filter(post: &Post, target: &Target, made: &Made) -> Result<Filter, DeliveryClass> {
     let allow =
         Allow::parse(&target.allow).map_err(|error| refused(target, &error, AllowError::DETAIL))?;
-    let denied = post.denied.iter().copied();
+    let denied = made.denied.iter().copied();
     Ok(Filter::new(post.allow_loopback, denied, Some(allow)))
 }
 
@@ -377,13 +305,30 @@ fn extra_headers(
 impl Clients {
     /// Makes a client one that was not used for long.
     pub(super) fn age(&self, uid: &str) {
-        let mut clients = self.0.lock().unwrap();
+        let mut clients = self.all.lock().unwrap();
         let cached = clients.get_mut(uid).unwrap();
         cached.used = Mono(cached.used.0.saturating_sub(KEPT.as_millis()));
     }
 
     /// Whose clients are kept.
     pub(super) fn uids(&self) -> Vec<String> {
-        self.0.lock().unwrap().keys().cloned().collect()
+        self.all.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_addresses_are_said_once_an_hour() {
+        let clients = Clients::default();
+        let at = |minutes: u64| Mono(Span::minutes(minutes).as_millis());
+        assert!(clients.is_news("a", at(0)));
+        assert!(!clients.is_news("a", at(1)));
+        assert!(clients.is_news("b", at(1)));
+        assert!(!clients.is_news("a", at(59)));
+        assert!(clients.is_news("a", at(60)));
+        assert!(!clients.is_news("a", at(61)));
     }
 }

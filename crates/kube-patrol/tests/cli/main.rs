@@ -338,6 +338,7 @@ fn every_command_is_explained_with_an_example() {
         "scan",
         "tickets",
         "explain",
+        "report",
         "ack",
         "snooze",
         "assign",
@@ -383,4 +384,20 @@ fn words_agree_with_their_numbers() {
         err.contains("1 file or document could not be read"),
         "{err}"
     );
+}
+
+#[test]
+fn a_check_is_called_and_mended_in_chinese_where_that_is_asked_for() {
+    let (code, list, _) = command(&["checks", "--lang", "zh"]);
+    assert_eq!(code, Some(0));
+    assert!(list.contains("缺少必需的 Sidecar"), "{list}");
+    let describe = |lang| command(&["checks", "describe", "sidecar-missing", "--lang", lang]).1;
+    let (english, chinese) = (describe("en"), describe("zh"));
+    assert!(chinese.contains("缺少必需的 Sidecar"), "{chinese}");
+    let remedy = |text: &str| text.split("How to fix it\n").nth(1).map(str::to_owned);
+    assert_ne!(remedy(&english), remedy(&chinese));
+    assert!(!english.contains("缺少"), "{english}");
+    // Data is the same for every program.
+    let data = |lang| command(&["checks", "-o", "json", "--lang", lang]).1;
+    assert_eq!(data("en"), data("zh"));
 }

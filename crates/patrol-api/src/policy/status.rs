@@ -107,7 +107,7 @@ pub struct TicketCounts {
     /// Open ones of severity Low.
     #[schemars(schema_with = "crate::schema::count")]
     pub low: u64,
-    /// Open ones that someone acknowledged.
+    /// Open ones that someone acknowledged or snoozed.
     #[schemars(schema_with = "crate::schema::count")]
     pub acknowledged: u64,
     /// Waived ones.

@@ -142,7 +142,8 @@ pub struct TicketRules {
     /// How long a resolved ticket is kept. Default 30d.
     #[schemars(schema_with = "crate::schema::second")]
     pub retention: Span,
-    /// Tickets of one check that may be open at once; beyond it one aggregate ticket stands for the rest. Default 1000.
+    /// Tickets of one check in one namespace that may be open at once; beyond it one aggregate ticket stands for the rest.
+    /// Default 1000.
     #[schemars(schema_with = "crate::schema::tickets")]
     pub max_per_check: u64,
 }

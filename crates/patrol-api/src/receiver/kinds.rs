@@ -29,7 +29,7 @@ pub struct AlertmanagerSpec {
     #[serde(default)]
     pub every_address: bool,
     /// How long an alert lives there without word from us: an outage of ours shorter than this does not look like an
-    /// end. Default 24h, at least 1h.
+    /// end. Default 24h.
     #[serde(default = "day")]
     #[schemars(schema_with = "crate::schema::second")]
     pub hold_for: Span,
@@ -167,6 +167,33 @@ pub struct PagerdutySpec {
     #[serde(default = "events_api")]
     #[schemars(schema_with = "crate::schema::url")]
     pub url: String,
+    /// What shares an incident. Default Group.
+    #[serde(default)]
+    pub incident_per: IncidentPer,
+}
+
+/// What shares an incident.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[schemars(inline)]
+pub enum IncidentPer {
+    /// All tickets of a group, as the policy groups them.
+    #[default]
+    Group,
+    /// A critical ticket has an incident of its own, all others share their group's.
+    CriticalTicket,
 }
 
 fn events_api() -> String {
@@ -243,6 +270,22 @@ impl Endpoint {
             Self::Feishu(_) => EndpointKind::Feishu,
             Self::Wecom(_) => EndpointKind::Wecom,
             Self::Pagerduty(_) => EndpointKind::Pagerduty,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Whether it holds what the other held: the same place, whatever else is set differently.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pagerduty(a), Self::Pagerduty(b)) => {
+                (&a.routing_key_secret_ref, &a.url) == (&b.routing_key_secret_ref, &b.url)
+            }
+            (Self::Alertmanager(a), Self::Alertmanager(b)) => {
+                (&a.url, &a.url_from, &a.urls) == (&b.url, &b.url_from, &b.urls)
+            }
+            (a, b) => a == b,
         }
     }
 }

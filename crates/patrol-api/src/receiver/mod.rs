@@ -12,23 +12,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{Rule, rules};
 use crate::time::Span;
-use crate::words::Severity;
+use crate::words::{QuietNotice, Severity};
 
 mod kinds;
 mod status;
 mod webhook;
 
 pub use kinds::{
-    AlertmanagerSpec, DingtalkSpec, Endpoint, EndpointKind, FeishuSpec, Mentions, PagerdutySpec,
-    SlackSpec, TeamsSpec, WecomSpec,
+    AlertmanagerSpec, DingtalkSpec, Endpoint, EndpointKind, FeishuSpec, IncidentPer, Mentions,
+    PagerdutySpec, SlackSpec, TeamsSpec, WecomSpec,
 };
-pub use status::{AlertReceiverStatus, Circuit, CircuitState, GroupRecord};
+pub use status::{AlertReceiverStatus, Circuit, CircuitState, GroupRecord, ToldCount};
 pub use webhook::{HeaderFrom, SecretKeyRef, TlsSecretRef, UrlFrom, WebhookFormat, WebhookSpec};
 
-const RECEIVER: &[Rule<'_>] = &[(
-    "[has(self.webhook), has(self.alertmanager), has(self.slack), has(self.teams), has(self.dingtalk), has(self.feishu), has(self.wecom), has(self.pagerduty)].exists_one(is_set, is_set)",
-    "exactly one kind of receiver must be set: webhook, alertmanager, slack, teams, dingtalk, feishu, wecom or pagerduty",
-)];
+const RECEIVER: &[Rule<'_>] = &[
+    (
+        "[has(self.webhook), has(self.alertmanager), has(self.slack), has(self.teams), has(self.dingtalk), has(self.feishu), has(self.wecom), has(self.pagerduty)].exists_one(is_set, is_set)",
+        "exactly one kind of receiver must be set: webhook, alertmanager, slack, teams, dingtalk, feishu, wecom or pagerduty",
+    ),
+    (
+        "!has(self.alertmanager) || !has(self.quietNotices)",
+        "quietNotices is for people: an Alertmanager knows of what fires and of nothing else; leave it out",
+    ),
+];
 
 /// An endpoint that is told about tickets.
 #[derive(
@@ -121,17 +127,24 @@ pub struct AlertReceiverSpec {
     /// Language of the texts for people: en or zh-CN. Default en.
     #[serde(default)]
     pub locale: Locale,
-    /// Full tells everything; Minimal leaves out messages, samples and subjects' names. Default Full.
+    /// Full tells everything; Minimal leaves out titles, messages, remedies, assignees, the names of people and waivers that
+    /// paused a ticket, and subjects' names and UIDs. Default Full.
     #[serde(default)]
     pub detail: Detail,
-    /// Whether it is told when a ticket is resolved. Default true.
+    /// Whether it is told when a ticket is resolved. Default true. What came and went unheard is told in any case, and an alarm
+    /// that PagerDuty or Alertmanager holds is ended.
     #[serde(default = "yes")]
     pub send_resolved: bool,
+    /// What people do to a ticket that it is told of as well, once each and without calling anybody: Acknowledged, Snoozed,
+    /// Assigned. At PagerDuty the first two acknowledge the incident, once all its tickets are taken. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "set"))]
+    pub quiet_notices: Vec<QuietNotice>,
     /// How many messages it takes. Default by kind: webhook 600 a minute, alertmanager 300, teams 120, pagerduty 90,
     /// feishu 80, slack 48, dingtalk and wecom 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// Another receiver that is told instead while this one is not ready. Default none.
+    /// Another receiver that is told as well while this one is not ready. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<Failover>,
     /// A sign of life in regular intervals, so that silence is noticed at the other end. Default none.
@@ -195,7 +208,7 @@ pub enum Detail {
     /// Everything.
     #[default]
     Full,
-    /// No messages, samples and names.
+    /// No titles, messages, remedies and names.
     Minimal,
 }
 
@@ -209,7 +222,7 @@ pub struct Rate {
     pub per_minute: u32,
 }
 
-/// Another receiver that is told instead while this one is not ready.
+/// Another receiver that is told as well while this one is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]

@@ -19,7 +19,7 @@ pub struct AlertReceiverStatus {
     /// When it last accepted a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_time: Option<Time>,
-    /// When its failover receiver last began or ended to be told in its place.
+    /// When its failover receiver last began or ended to be told as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failover_time: Option<Time>,
     /// Tellings it is owed and has not accepted.
@@ -37,6 +37,27 @@ pub struct AlertReceiverStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub groups: Vec<GroupRecord>,
+    /// How many tickets it was told Firing and not yet Closed, by policy, for kinds that hold no alarm. When tickets go with their
+    /// namespace while no process leads, it is told so by their number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy"]))]
+    pub told: Vec<ToldCount>,
+}
+
+/// Tickets of a policy that it was told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ToldCount {
+    /// Name of the policy.
+    #[schemars(schema_with = "crate::schema::object_name")]
+    pub policy: String,
+    /// How many they are.
+    #[serde(default)]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub count: u64,
+    /// Since when they are so many.
+    pub at: Time,
 }
 
 /// A group of which the endpoint holds an alarm open.
@@ -55,6 +76,19 @@ pub struct GroupRecord {
     pub state: ToldState,
     /// When the last message of the group was accepted.
     pub at: Time,
+    /// Which of the group's incidents stands, from 0: a deadline that passes and a step of escalation begin the next one, because
+    /// an incident that somebody acknowledged stays quiet.
+    #[serde(default, skip_serializing_if = "is_first")]
+    #[schemars(schema_with = "crate::schema::count")]
+    pub incident: u64,
+    /// Whether it was told that people took all its tickets: what comes after begins the next incident.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acknowledged: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+const fn is_first(incident: &u64) -> bool {
+    *incident == 0
 }
 
 /// The states of a circuit.

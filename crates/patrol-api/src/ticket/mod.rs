@@ -18,7 +18,8 @@ use crate::time::Time;
 use crate::words::Layer;
 
 pub use status::{
-    Affected, AlertRecord, Episode, Evidence, HistoryEntry, Overlay, Spent, TicketStatus,
+    Affected, AlertRecord, Assigned, Episode, Evidence, HistoryEntry, Overlay, Rechecked, Spent,
+    TicketStatus,
 };
 
 /// One gap on one subject.

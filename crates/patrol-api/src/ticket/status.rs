@@ -27,6 +27,12 @@ pub struct TicketStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind"]))]
     pub spent: Vec<Spent>,
+    /// Who works on it, and since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<Assigned>,
+    /// The last inspection that somebody asked for, and got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rechecked: Option<Rechecked>,
     /// How bad it is: Critical, High, Medium, Low or Info.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -97,6 +103,8 @@ impl Default for TicketStatus {
             phase_since: None,
             overlay: None,
             spent: Vec::new(),
+            assigned: None,
+            rechecked: None,
             severity: None,
             party: None,
             title: String::new(),
@@ -162,6 +170,30 @@ pub struct Spent {
     pub kind: OverlayKind,
     /// The end that was asked for.
     pub asked: Time,
+}
+
+/// Who works on a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Assigned {
+    /// The value of `spec.assignee`.
+    #[schemars(schema_with = "crate::schema::assignee")]
+    pub to: String,
+    /// When it was entered.
+    pub at: Time,
+}
+
+/// An inspection that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Rechecked {
+    /// The value of `spec.recheck` that it answers.
+    #[schemars(schema_with = "crate::schema::nonce")]
+    pub asked: String,
+    /// When the subject was inspected.
+    pub at: Time,
 }
 
 /// What was seen.
@@ -230,6 +262,9 @@ pub struct Episode {
     /// When it became overdue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breached_at: Option<Time>,
+    /// When nobody had been told anything of it for too long, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_at: Option<Time>,
 }
 
 impl Default for Episode {
@@ -243,6 +278,7 @@ impl Default for Episode {
             sla_start: None,
             due_at: None,
             breached_at: None,
+            overdue_at: None,
         }
     }
 }
@@ -282,6 +318,9 @@ pub struct AlertRecord {
     /// Whether it was told as one of many, by number and not by name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub digest: bool,
+    /// Since when it knows what people did, where it asks for that: no message that calls anybody, so `at` is not moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_at: Option<Time>,
 }
 
 #[allow(

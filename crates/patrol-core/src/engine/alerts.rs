@@ -10,6 +10,8 @@ mod alarms;
 mod answer;
 mod compose;
 mod digest;
+pub(super) mod foresight;
+mod gone;
 pub(super) mod groups;
 mod heartbeat;
 mod inhibition;
@@ -50,10 +52,20 @@ pub(super) struct Flight {
     keys: Keys,
     /// With which severity each ticket was told, where the receiver forgets.
     said: BTreeMap<ObjectKey, Severity>,
+    /// It gathers many groups.
+    pub digest: bool,
+    /// So many tickets it says are gone.
+    tells_gone: u64,
+    /// It leaves out what people wrote.
+    in_few_words: bool,
     /// How many tickets of the group stand at the receiver once it has accepted, where it holds an alarm for the group.
     standing: Option<u32>,
+    /// It says that people took all of them.
+    acknowledges: bool,
     /// Messages that the receiver's rate was charged with when it began.
-    pub paid: usize,
+    paid: usize,
+    /// How long it waits between its messages, all together.
+    waits: Span,
     /// No answer came in time, or none that is certain. One that comes late is still
     /// recorded, until this time.
     pub lost: bool,
@@ -70,8 +82,13 @@ impl Flight {
             tellings: BTreeMap::new(),
             keys: Keys::new(),
             said: BTreeMap::new(),
+            digest: false,
+            tells_gone: 0,
+            in_few_words: false,
             standing,
+            acknowledges: false,
             paid: 0,
+            waits: Span::ZERO,
             lost: false,
             forget_at: now.mono,
         }
@@ -80,6 +97,12 @@ impl Flight {
     /// Tickets that it tells of.
     pub fn tickets(&self) -> usize {
         self.tellings.len()
+    }
+
+    /// It was charged with so many messages, and waits for so long between them.
+    pub fn pay(&mut self, messages: usize, waits: Span) {
+        self.paid = messages;
+        self.waits = waits;
     }
 
     /// Whether it tells of nothing but that this process lives.
@@ -98,6 +121,17 @@ struct Route {
     pace: Pace,
     /// It takes silence for an end.
     forgets: bool,
+    /// From when until when it was not ready the last time, or is now.
+    away: Option<(Time, Option<Time>)>,
+}
+
+impl Route {
+    /// Whether it was away when something was due.
+    fn was_away(&self, due: Time) -> bool {
+        let soon = due.plus(Span::hours(1));
+        self.away
+            .is_some_and(|(since, until)| since <= soon && until.is_none_or(|until| until >= due))
+    }
 }
 
 /// A message in the making.
@@ -106,7 +140,8 @@ struct Draft {
     items: Vec<Item>,
     /// Many groups at once.
     digest: bool,
-    severity: Option<Severity>,
+    /// How pressing the most pressing of them is.
+    weight: Option<(Severity, bool)>,
     urgent: bool,
     oldest: Option<Time>,
     interval: Span,
@@ -127,14 +162,14 @@ impl Patrol {
     /// What a ticket owes to one receiver, with the id of the telling.
     pub(super) fn owed_to(
         &self,
-        receiver: &Sym,
+        receiver: &str,
         key: &ObjectKey,
         now: Now,
     ) -> Option<(Telling, String)> {
         let (ticket, status) = self.tickets.view(key)?;
         let mut routes = self.routes(ticket, status, now).into_iter();
-        let route = routes.find(|route| route.receiver == receiver.as_str())?;
-        let heard = self.agenda.heard_at(key, &route.uid);
+        let route = routes.find(|route| route.receiver == receiver)?;
+        let heard = self.agenda.heard(key, &route.uid);
         let telling = owed(ticket, status, &route, heard, now.wall)?;
         let id = telling.event_id(ticket.metadata.uid.as_deref().unwrap_or(""), &route.uid);
         Some((telling, id))
@@ -146,13 +181,17 @@ impl Patrol {
         let Some(state) = self.receivers.get_mut(name) else {
             return;
         };
-        let target = Box::new(state.target.clone());
+        let mut target = Box::new(state.target.clone());
+        flight.in_few_words |= target.minimal;
+        target.minimal = flight.in_few_words;
         flight.receiver_uid.clone_from(&target.uid);
-        state.begin(id, flight);
+        flight.acknowledges = notice.acknowledges;
+        let room = state.begin(id, flight);
         self.outbox.push(Effect::Send {
             id,
             target,
             notice: Box::new(notice),
+            room,
         });
     }
 
@@ -164,12 +203,17 @@ impl Patrol {
         self.agenda.doubts.arise();
     }
 
+    /// Whether somebody is yet to be told that a ticket came and went unheard.
+    pub(super) fn is_missed(&self, key: &ObjectKey) -> bool {
+        !self.agenda.plans_of(key).is_empty()
+    }
+
     /// When a ticket next owes something, by receiver.
     pub(super) fn plans(&self, key: &ObjectKey, now: Now) -> Plans {
         let mut plans = vec![];
         if let Some((ticket, status)) = self.tickets.view(key) {
             for route in self.routes(ticket, status, now) {
-                let heard = self.agenda.heard_at(key, &route.uid);
+                let heard = self.agenda.heard(key, &route.uid);
                 if let Some(telling) = owed(ticket, status, &route, heard, now.wall) {
                     plans.push((Sym::new(&route.receiver), telling.due));
                 }
@@ -191,16 +235,24 @@ fn owed(
     ticket: &Ticket,
     status: &TicketStatus,
     route: &Route,
-    heard: Option<Time>,
+    heard: alive::Heard,
     now: Time,
 ) -> Option<Telling> {
     let uid = ticket.metadata.uid.as_deref().unwrap_or("");
     let mut telling = if route.forgets {
-        let heard = heard.filter(|at| !ledger::is_ahead(*at, now));
+        let heard = alive::Heard {
+            at: heard.at.filter(|at| !ledger::is_ahead(*at, now)),
+            withdrawn: heard.withdrawn.map(|(times, at)| (times, at.min(now))),
+        };
         alive::obligation(uid, status, &route.uid, &route.pace, heard)?
     } else {
         ledger::obligation(uid, status, &route.uid, &route.pace)?
     };
+    // Nothing heard since this process leads: the receiver may have forgotten, and is told at once.
+    if route.forgets && heard.at.is_none() && alive::is_sign_of_life(&telling) {
+        let told = ledger::told(status, &route.uid);
+        telling.due = told.map_or(telling.due, |record| record.at);
+    }
     let noted = match telling.state {
         ToldState::Firing => status.alert_at.or(status.episode.opened_at),
         ToldState::Closed => status.phase_since.or(status.episode.resolved_at),
@@ -208,7 +260,9 @@ fn owed(
     if telling.is_edge() && noted.is_some_and(|at| ledger::is_ahead(at, now)) {
         telling.due = ledger::may_go_at(&telling, status, &route.pace, standing(now));
     }
-    let stale = telling.reason == AlertReason::Late && now.since(telling.due) > LATE_FOR;
+    let over = telling.due.plus(LATE_FOR);
+    // Whoever was away when it was due is told as soon as he is back.
+    let stale = telling.reason == AlertReason::Late && now > over && !route.was_away(telling.due);
     ledger::put_off(&mut telling, status, &route.pace, now);
     (!stale).then_some(telling)
 }

@@ -51,7 +51,7 @@ impl Patrol {
                     self.touch(swept);
                     self.sight_changed(kind);
                     if kind == Kind::AlertReceiver {
-                        self.receivers_uninstalled();
+                        self.receivers_uninstalled(now);
                     }
                     if kind == Kind::TicketWaiver {
                         self.waivers_uninstalled(now);
@@ -62,6 +62,7 @@ impl Patrol {
                 let touched = self.inventory.count_instances(&crd, count);
                 self.touch(touched);
             }
+            Event::CredentialsChanged(receiver) => self.credentials_changed(&receiver, now),
             Event::Skewed(seconds) => {
                 self.skew = seconds;
                 self.evaluation.status_dirty = true;
@@ -121,7 +122,7 @@ impl Patrol {
     fn gone(&mut self, kind: Kind, key: &crate::facts::ObjectKey, now: Now) {
         match kind {
             Kind::PatrolPolicy => self.policy_gone(&key.name),
-            Kind::AlertReceiver => self.receiver_gone(&key.name),
+            Kind::AlertReceiver => self.receiver_gone(&key.name, now),
             Kind::Ticket => self.ticket_unmentioned(key, now),
             Kind::TicketWaiver => self.waiver_gone(key, now),
             _ => {

@@ -56,10 +56,11 @@ impl Patrol {
             let Some(state) = self.receivers.get(name.as_str()) else {
                 continue;
             };
-            let Some((telling, event_id)) = self.owed_to(name, key, now) else {
+            let Some((telling, event_id)) = self.owed_to(name.as_str(), key, now) else {
                 continue;
             };
-            let failed = state.is_given_up(now) || state.parked.contains_key(&event_id) || !listed;
+            let parked = state.refused.is_parked(&event_id, now);
+            let failed = state.health.is_given_up(now) || parked || !listed;
             let counts = telling.is_edge() || telling.due <= now.wall;
             if counts && !(hopeful && failed) {
                 *owed.entry(name.to_string()).or_default() += 1;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::names::COVERAGE_POLICY;
 use patrol_api::policy::Alerts;
-use patrol_api::ticket::Finding;
+use patrol_api::ticket::{Finding, Ticket, TicketStatus};
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{Mode, Phase};
 
@@ -36,6 +36,8 @@ pub(super) struct Deliveries {
     looked: Option<Mono>,
     /// Policies with an alert that is undelivered for too long.
     stalled: BTreeSet<Sym>,
+    /// Policies that name a receiver which is not there, and since when: nobody is told what it should hear.
+    missing: BTreeMap<Sym, Mono>,
 }
 
 impl Patrol {
@@ -162,7 +164,12 @@ impl Patrol {
         if self.agenda.is_stale() || self.deliveries.looked.is_some_and(rests) {
             return;
         }
-        let mut stalled = BTreeSet::new();
+        let missing = self.names_of_missing_receivers(now);
+        let mut stalled: BTreeSet<Sym> = missing
+            .iter()
+            .filter(|(_, since)| now.mono >= since.plus(self.config.attempt_window.times(WINDOWS)))
+            .map(|(policy, _)| policy.clone())
+            .collect();
         // Whoever is said to be stalled stays so while the receiver at fault is owed anything.
         let before = self.said_undelivered();
         let least = self.config.attempt_window.times(WINDOWS);
@@ -193,7 +200,35 @@ impl Patrol {
         self.deliveries = Deliveries {
             looked: Some(now.mono),
             stalled,
+            missing,
         };
+    }
+
+    /// Policies with an open ticket that name a receiver which certainly is not there, and since when that is known.
+    fn names_of_missing_receivers(&self, now: Now) -> BTreeMap<Sym, Mono> {
+        if !self.knows_all_receivers() {
+            return self.deliveries.missing.clone();
+        }
+        let lacking: BTreeSet<&Sym> = self
+            .policies
+            .iter()
+            .filter(|(_, state)| !state.is_leaving() && state.object.spec.mode == Mode::Enforce)
+            .map(|(name, _)| name)
+            .filter(|name| self.receivers_of(name).iter().any(Result::is_err))
+            .collect();
+        if lacking.is_empty() {
+            return BTreeMap::new();
+        }
+        let open = |(_, ticket, status): (_, &Ticket, &TicketStatus)| {
+            (status.phase != Phase::Resolved).then(|| Sym::new(&ticket.spec.finding.policy))
+        };
+        let with_tickets: BTreeSet<Sym> = self.tickets.iter().filter_map(open).collect();
+        let before = &self.deliveries.missing;
+        lacking
+            .into_iter()
+            .filter(|name| with_tickets.contains(*name))
+            .map(|name| (name.clone(), before.get(name).copied().unwrap_or(now.mono)))
+            .collect()
     }
 
     /// Policies of which a ticket that is open says that alerts are undelivered.
@@ -216,7 +251,7 @@ impl Patrol {
     /// Whether the last thing that was sent to a receiver was not accepted.
     fn is_in_trouble(&self, receiver: &str) -> bool {
         let state = self.receivers.get(receiver);
-        state.is_some_and(|state| state.trouble.is_some())
+        state.is_some_and(|state| state.health.trouble.is_some())
     }
 
     /// How long an alert of this finding may be on its way: a message may have to wait for

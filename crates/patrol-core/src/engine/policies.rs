@@ -221,7 +221,7 @@ impl Patrol {
                     self.policy_gone(&name);
                 }
             }
-            Kind::AlertReceiver => self.receivers_listed(),
+            Kind::AlertReceiver => self.receivers_listed(now),
             Kind::Ticket => self.tickets_listed(now),
             Kind::TicketWaiver => self.waivers_listed(now),
             _ => {}

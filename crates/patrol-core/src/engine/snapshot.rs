@@ -91,7 +91,10 @@ impl Counters {
             ("Opened", _) => *self.opened.entry((policy, severity)).or_default() += 1,
             ("Reopened", _) => *self.reopened.entry(policy).or_default() += 1,
             ("SLABreached", _) => *self.breached.entry((policy, severity)).or_default() += 1,
-            ("Acknowledged", _) => lived(&mut self.acknowledge_seconds, severity, age),
+            // How long it took somebody to know of it: not when it is said again.
+            ("Acknowledged", _) if is_first(status, reason) => {
+                lived(&mut self.acknowledge_seconds, severity, age);
+            }
             ("Resolved", Some(how)) => {
                 *self.resolved.entry((policy, severity, how)).or_default() += 1;
                 if how == Resolution::Fixed {
@@ -305,18 +308,18 @@ impl Patrol {
             .values()
             .map(|r| ReceiverSnapshot {
                 name: r.target.name.clone(),
-                ready: match (r.trouble, r.last_success) {
+                ready: match (r.health.trouble, r.health.last_success) {
                     (Some(_), _) => Some(false),
                     (None, Some(_)) => Some(true),
                     (None, None) => None,
                 },
-                circuit_open: r.is_circuit_open(),
+                circuit_open: r.health.is_circuit_open(),
                 pending: count(r.pending),
                 pending_by: r.pending_by.clone(),
                 deferred: BTreeMap::new(),
-                throttled_seconds: r.throttled,
+                throttled_seconds: r.health.throttled,
                 oldest_pending: r.oldest_pending,
-                last_success: r.last_success,
+                last_success: r.health.last_success,
             })
             .collect();
         for receiver in &mut out.receivers {
@@ -368,6 +371,13 @@ impl Patrol {
             .into_iter()
             .all(|kind| self.knows_all(kind))
     }
+}
+
+/// Whether this is the first time in the episode, as far as its history goes back.
+fn is_first(status: &TicketStatus, reason: &str) -> bool {
+    let begun = status.episode.opened_at;
+    let same = status.history.iter().filter(|h| h.reason == reason);
+    same.filter(|h| Some(h.at) >= begun).count() <= 1
 }
 
 fn lived(by: &mut BTreeMap<Severity, Distribution>, severity: Severity, seconds: Option<u64>) {

@@ -349,7 +349,7 @@ impl Patrol {
             .iter()
             .filter_map(|r| r.as_ref().ok())
             .filter_map(|name| self.receivers.get(name))
-            .filter_map(|state| Some((state.target.name.as_str(), state.trouble?)))
+            .filter_map(|state| Some((state.target.name.as_str(), state.health.trouble?)))
             .collect();
         troubled.sort();
         match troubled.first() {
@@ -404,12 +404,12 @@ fn advice(class: DeliveryClass) -> &'static str {
         DeliveryClass::Payload => {
             "the receiver refuses the content of some tickets; they are tried again within the hour"
         }
-        DeliveryClass::Config(reason) => reason,
+        DeliveryClass::Config(reason) | DeliveryClass::Unreached(reason) => reason,
         DeliveryClass::Blocked => {
             "the address is not allowed: use one that is not loopback, link-local or a metadata address"
         }
         DeliveryClass::SecretMissing => {
-            "a Secret or key it names cannot be read in the operator's namespace: create it"
+            "a Secret or key it names cannot be read in the operator's namespace, or is empty: create it, or fill it"
         }
         DeliveryClass::NotLeader => "this replica does not lead",
     }

@@ -164,6 +164,15 @@ impl Tickets {
         Some((held.object.as_deref().or_else(last)?, &held.status))
     }
 
+    /// Every ticket that the server has, or had when it was deleted under us and its end may be owed, with the status it should have,
+    /// and whether it is there.
+    pub fn held_or_last(&self) -> impl Iterator<Item = (&Ticket, &TicketStatus, bool)> {
+        self.held.values().filter_map(|held| {
+            let ticket = held.object.as_deref().or(held.last.as_deref())?;
+            Some((ticket, &held.status, held.object.is_some()))
+        })
+    }
+
     /// Whether the object with this UID is the one that the server has, or had when it was deleted under us.
     pub fn is_or_was(&self, key: &ObjectKey, uid: &str) -> bool {
         let held = self.held.get(key);
@@ -185,6 +194,11 @@ impl Tickets {
         stored == state(&held.status)
     }
 
+    /// What the status of a ticket should be, also of one without an object.
+    pub fn status(&self, key: &ObjectKey) -> Option<&TicketStatus> {
+        self.held.get(key).map(|h| &h.status)
+    }
+
     pub fn status_mut(&mut self, key: &ObjectKey) -> Option<&mut TicketStatus> {
         self.held.get_mut(key).map(|h| &mut h.status)
     }
@@ -193,6 +207,17 @@ impl Tickets {
         self.held
             .iter()
             .filter_map(|(k, h)| Some((k, h.object.as_deref()?, &h.status)))
+    }
+
+    /// The same, and what was deleted under us while its gap is there: it is about to be made again, and is no less open for that.
+    pub fn standing(&self) -> impl Iterator<Item = (&ObjectKey, &Ticket, &TicketStatus)> {
+        self.held.iter().filter_map(|(k, h)| {
+            let last = || {
+                let open = h.status.phase != Phase::Resolved;
+                h.last.as_deref().filter(|_| open)
+            };
+            Some((k, h.object.as_deref().or_else(last)?, &h.status))
+        })
     }
 
     /// Everything that owes, or may owe, something to someone.

@@ -252,6 +252,16 @@ impl Patrol {
             .map(|waiver| waiver.until)
     }
 
+    /// The waiver that mutes a ticket now.
+    pub(super) fn mute_over(
+        &self,
+        ticket: &Ticket,
+        status: &TicketStatus,
+        now: Time,
+    ) -> Option<&Waiver> {
+        self.waiver_over(&ticket.spec.finding, status, Treatment::Mute, now)
+    }
+
     /// Of several that stand over a ticket the one that ends last.
     fn waiver_over(
         &self,

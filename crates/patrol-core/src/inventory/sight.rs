@@ -165,10 +165,11 @@ impl Sight {
     }
 
     /// Whether an object that is not in the inventory may exist all the same, because it
-    /// cannot be decoded.
+    /// cannot be decoded, or could not be the last time, and a list is under way that has yet to say.
     #[must_use]
     pub fn may_lack(&self, key: &ObjectKey) -> bool {
-        !self.nameless.is_empty() || self.blind.contains_key(key)
+        let unsaid = self.relisting && self.had_blind_objects;
+        unsaid || !self.nameless.is_empty() || self.blind.contains_key(key)
     }
 
     pub(super) fn relisting(&mut self) {

@@ -53,6 +53,21 @@ impl Telling {
         )
     }
 
+    /// What was last told, told once more under the id that it had.
+    #[must_use]
+    pub fn again(record: &AlertRecord, failover: bool, due: Time) -> Self {
+        Self {
+            state: record.state,
+            episode: record.episode,
+            seq: record.seq,
+            n: record.n,
+            reason: AlertReason::Reminder,
+            level: record.level,
+            failover,
+            due,
+        }
+    }
+
     /// Whether it is a new edge (not a repetition of what was told).
     #[must_use]
     pub fn is_edge(&self) -> bool {
@@ -76,25 +91,45 @@ pub fn record(
     digest: bool,
     at: Time,
 ) -> bool {
+    // A step of escalation that was told holds until the episode ends.
+    let before = told(status, receiver_uid).filter(|r| r.episode == telling.episode);
+    let level = before.map_or(telling.level, |r| r.level.max(telling.level));
+    let quiet = before.filter(|_| telling.reason.is_quiet());
     let record = AlertRecord {
         receiver: receiver.to_owned(),
         uid: receiver_uid.to_owned(),
         seq: telling.seq,
         n: telling.n,
         state: telling.state,
-        reason: Some(telling.reason),
-        at,
+        // What people did is no reminder: the next one waits no longer for it.
+        reason: quiet.map_or(Some(telling.reason), |r| r.reason),
+        at: quiet.map_or(at, |r| r.at),
         episode: telling.episode,
-        level: telling.level,
-        digest,
+        level,
+        digest: quiet.map_or(digest, |r| r.digest),
+        // Whatever they did later may not be in it.
+        quiet_at: match quiet {
+            Some(_) => Some(telling.due),
+            None => before.and_then(|r| r.quiet_at),
+        },
     };
+    let is_loud = quiet.is_none();
     // A receiver that was made anew under its old name: the one before is gone, and the
-    // list holds one record a name.
+    // list holds one record a name. What was doubted of the one before comes too late.
+    let edge = (record.episode, record.seq);
+    let namesake = |r: &AlertRecord| r.receiver == record.receiver && r.uid != record.uid;
+    if status
+        .alerts
+        .iter()
+        .any(|r| namesake(r) && (r.episode, r.seq) > edge)
+    {
+        return false;
+    }
     status
         .alerts
         .retain(|r| r.receiver != record.receiver || r.uid == record.uid);
     let changed = merge_one(&mut status.alerts, record);
-    if changed {
+    if changed && is_loud {
         status.last_alerted_at = status.last_alerted_at.max(Some(at));
     }
     changed
@@ -129,6 +164,10 @@ pub fn heal_clock(status: &mut TicketStatus, now: Time) -> bool {
     for record in &mut status.alerts {
         if is_ahead(record.at, now) {
             record.at = now;
+            healed = true;
+        }
+        if let Some(at) = record.quiet_at.filter(|at| is_ahead(*at, now)) {
+            record.quiet_at = Some(at.min(now));
             healed = true;
         }
     }

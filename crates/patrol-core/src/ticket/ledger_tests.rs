@@ -47,6 +47,51 @@ fn a_told_ticket_owes_a_reminder_within_interval_and_a_tenth() {
     assert_ne!(first.event_id("t", "r"), next.event_id("t", "r"));
 }
 
+/// What was escalated stays so until the episode ends, whatever is told after it.
+#[test]
+fn a_step_of_escalation_that_was_told_is_kept() {
+    let mut status = open_at(100);
+    let first = obligation("t", &status, "r", &pace()).unwrap();
+    let at = Time::from_unix(140);
+    let escalated = Telling {
+        level: 2,
+        n: 2,
+        ..first.clone()
+    };
+    record(&mut status, "soc", "r", &escalated, false, at);
+    let breached = Telling {
+        seq: 2,
+        n: 1,
+        level: 0,
+        ..first.clone()
+    };
+    record(
+        &mut status,
+        "soc",
+        "r",
+        &breached,
+        false,
+        at.plus(Span::minutes(1)),
+    );
+    assert_eq!(told(&status, "r").unwrap().level, 2);
+    let again = Telling {
+        episode: 2,
+        seq: 3,
+        n: 1,
+        level: 0,
+        ..first
+    };
+    record(
+        &mut status,
+        "soc",
+        "r",
+        &again,
+        false,
+        at.plus(Span::minutes(2)),
+    );
+    assert_eq!(told(&status, "r").unwrap().level, 0);
+}
+
 #[test]
 fn only_who_was_told_firing_is_owed_a_close() {
     let mut status = open_at(100);
@@ -107,8 +152,38 @@ fn any_record() -> impl Strategy<Value = AlertRecord> {
             episode,
             level: 0,
             digest: false,
+            quiet_at: None,
         },
     )
+}
+
+/// What was doubted of a receiver that is gone is no news of the one that has its name now.
+#[test]
+fn a_former_receiver_of_the_same_name_takes_no_record_away() {
+    let mut status = open_at(100);
+    let telling = |episode, seq| Telling {
+        state: ToldState::Firing,
+        episode,
+        seq,
+        n: 1,
+        reason: AlertReason::Opened,
+        level: 0,
+        failover: false,
+        due: Time::from_unix(100),
+    };
+    let at = Time::from_unix(200);
+    assert!(record(&mut status, "soc", "old", &telling(1, 1), false, at));
+    assert!(record(&mut status, "soc", "new", &telling(1, 1), false, at));
+    assert!(record(&mut status, "soc", "new", &telling(2, 4), false, at));
+    assert!(!record(
+        &mut status,
+        "soc",
+        "old",
+        &telling(1, 1),
+        false,
+        at
+    ));
+    assert_eq!(super::told(&status, "new").map(|r| r.seq), Some(4));
 }
 
 proptest! {
@@ -125,5 +200,33 @@ proptest! {
         };
         prop_assert_eq!(merge(&[&a, &b, &c]), merge(&[&c, &a, &b]));
         prop_assert_eq!(merge(&[&a, &a]), merge(&[&a]));
+    }
+
+    #[test]
+    fn told_counters_never_go_back(words in proptest::collection::vec((any::<bool>(), any_record()), 0..30)) {
+        let mut status = open_at(100);
+        for (told, word) in words {
+            let before = status.alerts.clone();
+            if told {
+                let telling = Telling {
+                    state: word.state,
+                    episode: word.episode,
+                    seq: word.seq,
+                    n: word.n,
+                    reason: AlertReason::Reminder,
+                    level: 0,
+                    failover: false,
+                    due: word.at,
+                };
+                record(&mut status, &word.receiver, &word.uid, &telling, false, word.at);
+            } else {
+                join(&mut status.alerts, &[word]);
+            }
+            for was in before {
+                let is = super::told(&status, &was.uid).unwrap();
+                let rank = |r: &AlertRecord| (r.episode, r.seq, r.state == ToldState::Closed, r.n);
+                prop_assert!(rank(is) >= rank(&was), "{was:?} became {is:?}");
+            }
+        }
     }
 }

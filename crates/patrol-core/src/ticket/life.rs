@@ -10,12 +10,13 @@ use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Party, Phase, Resolution, Severity};
 
 use super::overlay::{self, Wishes};
-use super::text;
+use super::{assignment, recheck, text};
 use crate::check::Judgement;
 
 mod deadlines;
 mod flapping;
 
+pub use deadlines::overdue_at;
 pub use flapping::clear_after;
 
 /// Who writes history entries.
@@ -91,6 +92,8 @@ pub struct LifeRules {
     pub clear_after: Span,
     /// Longest time without any message, by severity.
     pub max_quiet: BySeverity,
+    /// When somebody last heard of the ticket without that being written down.
+    pub heard: Option<Time>,
 }
 
 impl LifeRules {
@@ -104,6 +107,7 @@ impl LifeRules {
             sla: rules.sla,
             clear_after: rules.clear_after,
             max_quiet: alerts.max_quiet,
+            heard: None,
         }
     }
 }
@@ -111,8 +115,8 @@ impl LifeRules {
 /// What happened in a step of a life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The transition, if there was one: its reason.
-    pub transition: Option<&'static str>,
+    /// The transitions, in order: their reasons.
+    pub transitions: Vec<&'static str>,
     /// Look again at this time even if nothing else changes.
     pub look_again: Option<Time>,
 }
@@ -146,14 +150,32 @@ pub fn advance(
     rules: &LifeRules,
     now: Time,
 ) -> Change {
-    if status.phase == Phase::Resolved {
-        return advance_resolved(status, clean_since, assessment, wishes, rules, now);
+    let mut change = if status.phase == Phase::Resolved {
+        advance_resolved(status, clean_since, assessment, wishes, rules, now)
+    } else {
+        advance_open(status, clean_since, assessment, wishes, rules, now)
+    };
+    if let Some(at) = recheck::answer(status, wishes.recheck, assessment, now) {
+        deadlines::wake(&mut change, at);
     }
+    change
+}
+
+fn advance_open(
+    status: &mut TicketStatus,
+    clean_since: &mut Option<Time>,
+    assessment: &Assessment,
+    wishes: &Wishes<'_>,
+    rules: &LifeRules,
+    now: Time,
+) -> Change {
     let mut change = Change::default();
     match assessment {
         Assessment::Failing(standing) => {
             *clean_since = None;
-            change.transition = still_failing(status, standing, rules, now);
+            change
+                .transitions
+                .extend(still_failing(status, standing, wishes, rules, now));
             conditions(status, None, now);
         }
         Assessment::Passing { fresh_since } => {
@@ -197,7 +219,9 @@ pub fn advance(
             let why = unverified(status);
             conditions(status, why.as_deref(), now);
         }
-        change.transition = change.transition.or(laid);
+        change.transitions.extend(laid);
+        let assigned = assignment::settle(status, wishes.assignee, now);
+        change.transitions.extend(assigned);
         deadlines::pass(status, rules, now, &mut change);
     }
     flapping::calm_down(status, now, &mut change);
@@ -245,11 +269,15 @@ fn advance_resolved(
     flapping::notice(status, now);
     conditions(status, None, now);
     let mut change = Change {
-        transition: Some("Reopened"),
+        transitions: vec!["Reopened"],
         look_again: None,
     };
     let sla = status.severity.and_then(|s| rules.sla.get(s));
-    overlay::settle(status, wishes, sla, now);
+    change
+        .transitions
+        .extend(overlay::settle(status, wishes, sla, now));
+    let assigned = assignment::settle(status, wishes.assignee, now);
+    change.transitions.extend(assigned);
     deadlines::pass(status, rules, now, &mut change);
     flapping::calm_down(status, now, &mut change);
     change
@@ -258,6 +286,7 @@ fn advance_resolved(
 fn still_failing(
     status: &mut TicketStatus,
     standing: &Standing,
+    wishes: &Wishes<'_>,
     rules: &LifeRules,
     now: Time,
 ) -> Option<&'static str> {
@@ -279,7 +308,7 @@ fn still_failing(
                 };
             let phase = status.phase;
             // What people put off was less bad than this.
-            overlay::cancel(status, now);
+            overlay::cancel(status, wishes, now);
             edge(status, AlertReason::SeverityRaised, now);
             let after = status.phase;
             push_history(status, Some(phase), after, "SeverityRaised", now);
@@ -373,7 +402,7 @@ fn resolve(status: &mut TicketStatus, resolution: Resolution, now: Time, change:
         now,
     );
     conditions(status, None, now);
-    change.transition = Some("Resolved");
+    change.transitions.push("Resolved");
     change.look_again = None;
 }
 

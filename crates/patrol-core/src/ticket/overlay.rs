@@ -17,6 +17,10 @@ pub struct Wishes<'a> {
     pub acknowledge: Option<&'a Pause>,
     /// `spec.snooze`.
     pub snooze: Option<&'a Pause>,
+    /// `spec.assignee`.
+    pub assignee: Option<&'a str>,
+    /// `spec.recheck`.
+    pub recheck: Option<&'a str>,
     /// A waiver that takes the ticket out of the open ones.
     pub waiver: Option<&'a Waived>,
 }
@@ -103,17 +107,23 @@ pub fn settle(
     Some(reason)
 }
 
-/// Takes off an acknowledgement or snooze that no longer fits: the ticket became worse.
-pub fn cancel(status: &mut TicketStatus, now: Time) {
-    if let Some(overlay) = status.overlay.take_if(|o| o.kind != OverlayKind::Waived) {
-        spend(status, &overlay);
+/// Takes off an acknowledgement or snooze that no longer fits: the ticket became worse. The other of the two, if it was wished
+/// for as well, fits no better.
+pub fn cancel(status: &mut TicketStatus, wishes: &Wishes<'_>, now: Time) {
+    let pause = |o: &mut Overlay| o.kind != OverlayKind::Waived;
+    if status.overlay.take_if(pause).is_some() {
         enter(status, Phase::Open, now);
     }
+    spend_all(status, wishes);
 }
 
 /// The episode ends: what was wished for it does not count for the next.
 pub fn end_episode(status: &mut TicketStatus, wishes: &Wishes<'_>) {
     status.overlay = None;
+    spend_all(status, wishes);
+}
+
+fn spend_all(status: &mut TicketStatus, wishes: &Wishes<'_>) {
     status.spent = [
         (OverlayKind::Acknowledged, wishes.acknowledge),
         (OverlayKind::Snoozed, wishes.snooze),

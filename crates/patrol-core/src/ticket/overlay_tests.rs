@@ -65,6 +65,8 @@ fn a_pause_lasts_as_long_as_the_severity_allows() {
         assert_eq!(ends_at(&status), Some(at(1 + acknowledged)), "{severity}");
         let mut status = open(severity);
         let wishes = Wishes {
+            assignee: None,
+            recheck: None,
             snooze: Some(&far),
             ..Wishes::default()
         };
@@ -122,7 +124,7 @@ fn a_worse_ticket_cancels_a_pause_and_an_ended_episode_forgets_it() {
     let until = pause(5);
     let mut status = open(Severity::High);
     settle(&mut status, &acknowledge(&until), SLA, at(1));
-    cancel(&mut status, at(2));
+    cancel(&mut status, &acknowledge(&until), at(2));
     assert_eq!(status.phase, Phase::Open);
     assert_eq!(settle(&mut status, &acknowledge(&until), SLA, at(2)), None);
     assert_eq!(
@@ -130,6 +132,20 @@ fn a_worse_ticket_cancels_a_pause_and_an_ended_episode_forgets_it() {
         Phase::Open,
         "the old wish was for a milder ticket"
     );
+
+    // Nor does the other pause that was wished for take its place.
+    let (short, long) = (pause(4), pause(6));
+    let both = Wishes {
+        acknowledge: Some(&short),
+        snooze: Some(&long),
+        ..Wishes::default()
+    };
+    let mut status = open(Severity::High);
+    settle(&mut status, &both, SLA, at(1));
+    assert_eq!(status.phase, Phase::Snoozed);
+    cancel(&mut status, &both, at(2));
+    assert_eq!(settle(&mut status, &both, SLA, at(2)), None);
+    assert_eq!(status.phase, Phase::Open);
 
     let mut status = open(Severity::High);
     settle(&mut status, &acknowledge(&until), SLA, at(1));
@@ -144,6 +160,8 @@ fn of_two_pauses_the_longer_one_counts() {
     let (short, long) = (pause(5), pause(8));
     let mut status = open(Severity::High);
     let wishes = Wishes {
+        assignee: None,
+        recheck: None,
         acknowledge: Some(&short),
         snooze: Some(&long),
         waiver: None,
@@ -159,6 +177,8 @@ fn a_waiver_goes_before_pauses_and_stops_the_clock() {
     let until = pause(5);
     let waiver = waived(100);
     let wishes = Wishes {
+        assignee: None,
+        recheck: None,
         acknowledge: Some(&until),
         snooze: None,
         waiver: Some(&waiver),
@@ -183,6 +203,8 @@ fn a_waiver_may_ask_for_a_new_due_time() {
         ..waived(10)
     };
     let wishes = Wishes {
+        assignee: None,
+        recheck: None,
         waiver: Some(&waiver),
         ..Wishes::default()
     };
@@ -204,6 +226,8 @@ fn whoever_was_told_hears_of_a_waiver_once_and_of_its_end() {
     ledger::record(&mut status, "soc", "r", &first, false, at(1));
     let waiver = waived(10);
     let wishes = Wishes {
+        assignee: None,
+        recheck: None,
         waiver: Some(&waiver),
         ..Wishes::default()
     };

@@ -100,6 +100,8 @@ mod tests {
                 let wishes = Wishes {
                     acknowledge: acknowledge.as_ref(),
                     snooze: snooze.as_ref(),
+                    assignee: None,
+                    recheck: None,
                     waiver: waiver.as_ref(),
                 };
                 let assessment = match dice("seen", 8) {

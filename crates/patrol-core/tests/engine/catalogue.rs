@@ -121,6 +121,11 @@ fn judge<'v>(subject: Subject, now: Time, label: impl Fn(&str) -> Option<&'v str
         .message(format!("bad is {}", label("bad").unwrap_or("not set")))
         .recheck(recheck);
     judgement.severity = label("severity").map(|s| s.parse().unwrap());
+    // Only time makes it worse, and the verdict does not say when.
+    if let Some(from) = label("worse-from") {
+        let from = Time::from_unix(from.parse().unwrap());
+        judgement.severity = (from <= now).then_some(Severity::Critical);
+    }
     judgement
 }
 

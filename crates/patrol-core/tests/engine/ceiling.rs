@@ -124,3 +124,30 @@ fn a_deleted_policy_ends_its_aggregate_too() {
     w.run_for(Span::minutes(1));
     assert_eq!(w.open(), 0);
 }
+
+/// What a receiver costs is its own, so their number is what bounds the process.
+#[test]
+fn more_than_512_receivers_are_not_served_and_say_so() {
+    let mut w = World::new();
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "r0512"}, {"name": "r0513"}]}}),
+    );
+    for n in 1..=513 {
+        w.receiver(&format!("r{n:04}"), json!({}));
+    }
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.told("r0512", "shop/a").len(), 1);
+    assert_eq!(w.told("r0513", "shop/a").len(), 0);
+    let ready = w.condition(Kind::AlertReceiver, "r0513", "Ready");
+    assert_eq!(ready, "False(Config)");
+    // There is room for it again.
+    w.delete(Kind::AlertReceiver, &key("", "r0001"));
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.told("r0513", "shop/a").len(), 1);
+    assert_eq!(
+        w.condition(Kind::AlertReceiver, "r0513", "Ready"),
+        "True(Accepting)"
+    );
+}

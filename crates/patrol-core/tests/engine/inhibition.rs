@@ -2,11 +2,12 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
+use patrol_core::event::WriteResult;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
 
 use crate::catalogue::WITH_NAMESPACES;
-use crate::world::{Mood, World, key};
+use crate::world::{Fate, Mood, World, key};
 
 const OPENED: [&str; 1] = ["Firing 1.1.1 Opened"];
 const NOTHING: [&str; 0] = [];
@@ -107,5 +108,32 @@ fn a_mild_ticket_about_a_namespace_hides_no_severe_one_in_it() {
     assert_eq!(w.told("soc", "shop"), OPENED);
     w.pod("shop/a", out());
     w.run_for(Span::minutes(5));
+    assert_eq!(w.told("soc", "shop/a"), OPENED);
+}
+
+/// What waited for an end that is "yet to come" has not waited longer.
+#[test]
+fn f20_a_clock_that_is_set_back_makes_no_namespace_speak_for_longer() {
+    let mut w = world("yes");
+    w.namespace("shop", json!({}));
+    w.run_for(Span::minutes(5));
+    assert_eq!(w.status("shop").phase, Phase::Resolved);
+    w.skew -= 86_400;
+    w.pod("shop/b", out());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("soc", "shop/b").len(), 1);
+}
+
+#[test]
+fn what_is_in_a_namespace_is_told_when_the_ticket_about_it_cannot_be_made_again() {
+    let mut w = world("yes");
+    w.pod("shop/a", out());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told("soc", "shop/a"), NOTHING);
+    let refused = Fate::Answer(WriteResult::Failed);
+    w.fate("create", std::iter::repeat_n(refused, 1000));
+    let ticket = w.ticket_key("shop");
+    w.delete(Kind::Ticket, &ticket);
+    w.run_for(Span::minutes(3));
     assert_eq!(w.told("soc", "shop/a"), OPENED);
 }

@@ -101,7 +101,7 @@ fn what_the_old_leader_recorded_in_its_last_moment_is_kept() {
 }
 
 #[test]
-fn answers_of_a_former_leadership_change_nothing() {
+fn f6_answers_of_a_former_leadership_change_nothing() {
     let mut w = World::patrolled();
     w.fate("create", [Fate::Lost]);
     w.pod("shop/web", json!({"bad": "yes"}));
@@ -139,7 +139,7 @@ fn a_lease_that_is_not_certain_makes_no_storm_of_tries() {
 }
 
 #[test]
-fn what_the_old_leader_told_is_kept_however_late_the_watch_brings_it() {
+fn f2_f6_what_the_old_leader_told_is_kept_however_late_the_watch_brings_it() {
     let mut w = World::patrolled();
     w.pod("shop/web", json!({"bad": "yes"}));
     w.run_for(Span::minutes(2));
@@ -199,7 +199,7 @@ fn an_end_that_is_owed_outlives_a_lease_that_was_lost_for_a_moment() {
 }
 
 #[test]
-fn an_end_is_owed_too_to_who_may_have_been_told_when_the_lease_was_lost() {
+fn row91_an_end_is_owed_too_to_who_may_have_been_told_when_the_lease_was_lost() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Unanswered);
     w.pod("shop/web", json!({"bad": "yes"}));
@@ -274,7 +274,7 @@ fn lead_with_a_watch_that_lags(w: &mut World, ticket: ObjectKey, shown: Option<V
 }
 
 #[test]
-fn a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
+fn f6_a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
     let mut w = World::patrolled();
     w.mood("soc", Mood::Unanswered);
     w.pod("shop/web", json!({"bad": "yes"}));
@@ -293,7 +293,7 @@ fn a_ticket_that_is_found_when_it_is_opened_may_have_been_told() {
 
 /// Two processes come to one edge, and only the first one told of it.
 #[test]
-fn an_edge_that_a_new_leader_comes_to_as_well_may_have_been_told() {
+fn f6_an_edge_that_a_new_leader_comes_to_as_well_may_have_been_told() {
     let mut w = World::patrolled();
     w.run_for(Span::minutes(5));
     let waiver = key("shop", "legacy");
@@ -401,6 +401,40 @@ fn what_was_accepted_of_a_ticket_that_is_gone_by_then_is_owed_its_end() {
     w.run_for(Span::minutes(10));
     assert_eq!(
         w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Resolved"
+    );
+}
+
+/// The leader before told a receiver of which the next one has not heard yet.
+#[test]
+fn f6_a_receiver_that_is_seen_late_may_have_been_told_by_the_leader_before() {
+    let mut w = World::patrolled();
+    w.receiver("ciso", json!({}));
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}, {"name": "ciso"}]}}),
+    );
+    w.mood("ciso", Mood::Unanswered);
+    w.pod("shop/web", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("ciso", "shop/web"), ["Firing 1.1.1 Opened"]);
+    w.mood("ciso", Mood::Accept);
+    w.die();
+    let place = (Kind::AlertReceiver, key("", "ciso"));
+    let held = w.server.objects.remove(&place).unwrap();
+    // Nothing is due to it again before the end.
+    w.policy(
+        "p",
+        json!({"alerts": {"groupWait": "1h", "receivers": [{"name": "soc"}, {"name": "ciso"}]}}),
+    );
+    w.restart();
+    w.run_for(Span::minutes(3));
+    w.server.objects.insert(place, held);
+    w.list(Kind::AlertReceiver);
+    w.pod("shop/web", json!({}));
+    w.run_for(Span::minutes(15));
+    assert_eq!(
+        w.told("ciso", "shop/web").last().unwrap(),
         "Closed 1.1.1 Resolved"
     );
 }

@@ -140,3 +140,39 @@ fn each_time_another_receiver_stands_in_is_counted() {
         w.run_for(Span::hours(1));
     }
 }
+
+#[test]
+fn what_happens_in_one_moment_is_counted_each() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes", "severity": "High"}));
+    w.run_for(Span::days(2));
+    let announced = w.announced.len();
+    // Critical is due after a day, which is over.
+    w.pod("shop/a", json!({"bad": "yes", "severity": "Critical"}));
+    w.run_for(Span::minutes(1));
+    let breached = w.snapshot().counters.breached;
+    assert_eq!(breached[&("p".to_owned(), Severity::Critical)], 1);
+    let said: Vec<&str> = w.announced[announced..]
+        .iter()
+        .filter_map(|note| note.split(' ').next())
+        .collect();
+    assert_eq!(said, ["TicketSeverityRaised", "TicketSLABreached"]);
+}
+
+#[test]
+fn whoever_acknowledges_again_is_counted_once() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(10));
+    let place = w.ticket_key("shop/a");
+    for hours in [1, 30] {
+        let until = w.wall().plus(Span::hours(hours)).to_string();
+        w.edit(Kind::Ticket, &place, |ticket| {
+            ticket["spec"]["acknowledge"] =
+                json!({"until": until, "reason": "on it", "by": "alice"});
+        });
+        w.run_for(Span::hours(2));
+    }
+    let counters = w.snapshot().counters;
+    assert_eq!(counters.acknowledge_seconds[&Severity::High].count(), 1);
+}

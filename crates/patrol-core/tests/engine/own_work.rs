@@ -69,6 +69,27 @@ fn an_alert_is_undelivered_after_three_windows_and_whoever_can_hears_of_it() {
     assert_eq!(episodes(&w), 1);
 }
 
+/// Nobody hears what a receiver that is not there should hear: a policy's condition alone would say so.
+#[test]
+fn a_receiver_that_is_not_there_is_an_alert_undelivered() {
+    let mut w = World::with(WITH_OWN_WORK);
+    w.receiver("ciso", json!({}));
+    let both = json!({"alerts": {"receivers": [{"name": "soc"}, {"name": "ciso"}]}});
+    w.policy("p", both);
+    w.run_for(Span::hours(1));
+    assert_eq!(phase(&w), "none", "nothing is to be told");
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(20));
+    assert_eq!(phase(&w), "none", "it may be about to be made");
+    w.run_for(Span::minutes(15));
+    assert_eq!(phase(&w), "Open");
+    assert_eq!(w.told("ciso", "p"), ["Firing 1.1.1 Opened"]);
+    w.receiver("soc", json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(phase(&w), "Resolved");
+    assert!(!w.told("soc", "shop/a").is_empty());
+}
+
 #[test]
 fn it_costs_no_writes_while_it_lasts() {
     let mut w = undelivered(down());
@@ -87,8 +108,9 @@ fn its_own_alert_does_not_keep_it_alive() {
     let mut w = undelivered(refusing());
     w.run_for(Span::minutes(2));
     assert_eq!(phase(&w), "Open");
-    // It wants no ends, so it is owed none of what it missed.
-    w.receiver("soc", json!({"sendResolved": false}));
+    // It is named for this alert alone from now on, so it is owed nothing of what it missed.
+    w.receiver("soc", json!({"coverage": true}));
+    w.policy("p", json!({"alerts": {"receivers": [{"name": "ciso"}]}}));
     // What was owed is owed no more, and the receiver stays dead.
     w.pod("shop/a", json!({}));
     w.run_for(Span::minutes(2));

@@ -164,7 +164,7 @@ fn with_soc_down() -> World {
 }
 
 #[test]
-fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
+fn f16_a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
     let mut w = with_soc_down();
     w.run_for(Span::minutes(10));
     assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
@@ -187,7 +187,7 @@ fn a_stand_in_is_told_while_the_receiver_is_down_and_hears_the_end() {
 
 /// The next process has to know who may have been told.
 #[test]
-fn a_stand_in_is_told_nothing_before_that_is_written_down_or_cannot_be() {
+fn f16_a_stand_in_is_told_nothing_before_that_is_written_down_or_cannot_be() {
     for refused in [false, true] {
         let mut w = with_soc_down();
         w.run_for(Span::minutes(14));
@@ -206,7 +206,7 @@ fn a_stand_in_is_told_nothing_before_that_is_written_down_or_cannot_be() {
         }
         assert_eq!(says(&w), !refused);
         // A quarter of an hour after its first failure, which came half a minute after the gap.
-        let within = if refused { 150..170 } else { 80..110 };
+        let within = if refused { 270..290 } else { 80..110 };
         assert!(
             within.contains(&told_after),
             "{told_after} s, refused: {refused}"
@@ -355,7 +355,7 @@ fn f31_sixty_three_dead_receivers_make_the_live_one_wait_for_nothing() {
 }
 
 #[test]
-fn a_backlog_that_would_take_too_long_is_one_digest() {
+fn row86_a_backlog_that_would_take_too_long_is_one_digest() {
     let mut w = World::patrolled();
     w.receiver("slow", json!({"rate": {"perMinute": 1}}));
     w.policy(
@@ -402,7 +402,7 @@ fn signs_of_life_come_while_everything_works_and_stop_when_it_does_not() {
 }
 
 #[test]
-fn the_auditor_finds_nothing_forgotten() {
+fn f38_the_auditor_finds_nothing_forgotten() {
     let mut w = World::patrolled();
     w.pod("shop/a", bad());
     w.run_for(Span::hours(3));
@@ -414,4 +414,235 @@ fn the_auditor_finds_nothing_forgotten() {
         snapshot.counters.audits
     );
     assert_eq!(snapshot.counters.audits.1, 0);
+}
+
+/// The clock goes back by a day while another stands in, or is about to.
+#[test]
+fn f20_a_clock_that_is_set_back_neither_ends_a_stand_in_nor_keeps_one_away() {
+    let mut w = with_soc_down();
+    w.run_for(Span::minutes(10));
+    w.skew -= 86_400;
+    w.run_for(Span::minutes(15));
+    assert_eq!(w.told("backup", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.skew -= 86_400;
+    w.pod("shop/b", bad());
+    w.run_for(Span::minutes(3));
+    assert_eq!(w.told("backup", "shop/b"), ["Firing 1.1.1 Opened"]);
+}
+
+/// alerting.md AD-16: while it is not ready, for whatever reason.
+#[test]
+fn f16_another_stands_in_whatever_the_receiver_refuses_with() {
+    for class in [
+        DeliveryClass::Transient,
+        DeliveryClass::Payload,
+        DeliveryClass::Throttled(Some(Span::minutes(30))),
+        DeliveryClass::Config("refused"),
+        DeliveryClass::Blocked,
+        DeliveryClass::SecretMissing,
+    ] {
+        let mut w = with_soc_down();
+        w.mood("soc", Mood::Answer(class));
+        w.run_for(Span::minutes(25));
+        assert_eq!(
+            w.told("backup", "shop/a"),
+            ["Firing 1.1.1 Opened"],
+            "{class:?}"
+        );
+    }
+}
+
+/// I1: an outage hides nothing, however long it is.
+#[test]
+fn f8_what_came_and_went_in_a_long_outage_is_told_after_it() {
+    let mut w = World::patrolled();
+    // Refused for certain: what may have been taken is told to have ended, and is not late.
+    w.mood("soc", Mood::Answer(DeliveryClass::Config("refused")));
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(1));
+    w.pod("shop/a", json!({}));
+    w.pod("shop/b", bad());
+    w.run_for(Span::days(9));
+    assert_eq!(w.status("shop/a").phase.as_str(), "Resolved");
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Late"]);
+}
+
+/// A receiver that wants no ends is told of what it never heard of all the same: nothing else ever says that it was there.
+#[test]
+fn what_came_and_went_unheard_is_told_to_who_wants_no_ends_too() {
+    let mut w = World::patrolled();
+    w.receiver("soc", json!({"sendResolved": false}));
+    w.mood("soc", Mood::Answer(DeliveryClass::Config("refused")));
+    w.pod("shop/a", bad());
+    w.run_for(Span::hours(1));
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Late"]);
+}
+
+/// What certainly did not arrive needs no end: it is told as late, or not at all where it was short.
+#[test]
+fn row91_what_ends_before_anybody_could_be_reached_is_never_told_as_an_end() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Answer(DeliveryClass::Unreached("no way")));
+    w.pod("shop/a", bad());
+    w.pod("shop/short", bad());
+    w.run_for(Span::minutes(5));
+    w.pod("shop/short", json!({}));
+    w.run_for(Span::hours(1));
+    let status = w.policy_status("p");
+    let said = status.conditions.iter().find(|c| c.type_ == "Alerting");
+    assert!(said.unwrap().message.contains("no way"), "{said:?}");
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(10));
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Late"]);
+    assert_eq!(w.told("soc", "shop/short"), Vec::<String>::new());
+}
+
+/// The first alert fails each time while the gap is there, and nobody knows what arrived: the end is told, and nothing after it.
+#[test]
+fn row91_what_ends_while_its_first_alert_fails_ends_closed() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(40));
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::minutes(20));
+    assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::hours(2));
+    assert_eq!(w.told("soc", "shop/a"), ["Closed 1.1.1 Resolved"]);
+}
+
+/// A stand-in hears of what is due, not of all that the receiver was told of long ago.
+#[test]
+fn f16_a_stand_in_hears_of_what_was_told_before_when_it_is_due_again() {
+    let mut w = with_soc_down();
+    w.mood("soc", Mood::Accept);
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("soc", "shop/a").len(), 1);
+    w.mood("soc", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/b", bad());
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("backup", "shop/b"), ["Firing 1.1.1 Opened"]);
+    assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
+    // High: a reminder a day.
+    w.run_for(Span::hours(27));
+    assert_eq!(w.told("backup", "shop/a").len(), 1);
+}
+
+/// Whoever escalation calls and cannot be reached has somebody to stand in for him as well.
+#[test]
+fn f16_another_stands_in_for_whom_escalation_calls() {
+    let mut w = World::patrolled();
+    w.receiver("backup", json!({}));
+    w.receiver(
+        "chief",
+        json!({"failover": {"receiver": "backup", "after": "15m", "minSeverity": "High"}}),
+    );
+    w.policy(
+        "p",
+        json!({"alerts": {
+            "receivers": [{"name": "soc"}],
+            "escalation": [{"after": "2h", "severities": ["High"], "receiver": "chief"}],
+        }}),
+    );
+    w.mood("chief", Mood::Answer(DeliveryClass::Transient));
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(119));
+    assert_eq!(w.told("backup", "shop/a"), Vec::<String>::new());
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("backup", "shop/a"), ["Firing 1.1.1 Escalated"]);
+}
+
+/// One edit of a policy makes very much graver: one message says so.
+#[test]
+fn what_is_judged_anew_by_the_hundred_is_one_digest() {
+    let mut w = World::patrolled();
+    for n in 0..150 {
+        w.pod(
+            &format!("shop/p{n:03}"),
+            json!({"bad": "yes", "severity": "Low"}),
+        );
+    }
+    w.run_for(Span::hours(1));
+    let before = w.sent.len();
+    for n in 0..150 {
+        w.pod(
+            &format!("shop/p{n:03}"),
+            json!({"bad": "yes", "severity": "Critical"}),
+        );
+    }
+    w.run_for(Span::minutes(10));
+    let sent: Vec<_> = w.sent[before..].iter().map(|(_, _, n)| n).collect();
+    assert_eq!(
+        sent.len(),
+        1,
+        "{:?}",
+        sent.iter().map(|n| n.tickets.len()).collect::<Vec<_>>()
+    );
+    assert_eq!(sent[0].kind, NoticeKind::Digest);
+    assert_eq!(sent[0].tickets.len(), 150);
+    assert_eq!(
+        w.told("soc", "shop/p000").last().unwrap(),
+        "Firing 1.2.1 SeverityRaised"
+    );
+}
+
+/// What fills a lane and is told before anybody looks at it again is pending no more.
+#[test]
+fn nothing_is_pending_once_everything_is_told() {
+    let mut w = World::patrolled();
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupBy": ["namespace"]}}),
+    );
+    let pods = |w: &mut World, labels: &Value| {
+        for n in 0..4 {
+            w.namespace(&format!("n{n}"), json!({}));
+            for i in 0..400 {
+                w.pod(&format!("n{n}/a{i}"), labels.clone());
+            }
+        }
+    };
+    pods(&mut w, &bad());
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.told_subjects("soc").len(), 400);
+    pods(&mut w, &json!({}));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.snapshot().receivers[0].pending, 0);
+    assert_eq!(w.open(), 0);
+}
+
+/// A receiver that takes one message a minute, and more critical tickets than that for ever.
+#[test]
+fn row86_what_is_mild_is_told_even_where_something_critical_is_always_due() {
+    let mut w = World::new();
+    w.receiver(
+        "soc",
+        json!({"webhook": null, "rate": {"perMinute": 1},
+        "slack": {"urlFrom": {"secretKeyRef": {"name": "s", "key": "url"}}}}),
+    );
+    w.policy(
+        "p",
+        json!({"alerts": {"receivers": [{"name": "soc"}], "groupBy": ["namespace"], "groupWait": "0s",
+            "digestAfter": "24h"}}),
+    );
+    w.pod("bank/mild", json!({"bad": "yes", "severity": "Low"}));
+    for n in 0..40 {
+        w.namespace(&format!("n{n}"), json!({}));
+        w.pod(
+            &format!("n{n}/a"),
+            json!({"bad": "yes", "severity": "Critical"}),
+        );
+    }
+    w.run_for(Span::minutes(12));
+    assert_eq!(w.told("soc", "bank/mild"), ["Firing 1.1.1 Opened"]);
+    assert!(w.told_subjects("soc").len() > 1);
 }

@@ -1,7 +1,7 @@
 //! People: pauses, waivers, mutes, and what their receivers hear of them.
 
 use patrol_api::time::Span;
-use patrol_api::words::{AlertReason, Phase};
+use patrol_api::words::{AlertReason, Phase, Severity};
 use patrol_core::event::{DeliveryClass, Event};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
@@ -73,6 +73,45 @@ fn t13_an_acknowledged_ticket_is_not_repeated_until_its_time_is_over() {
         w.told("soc", "shop/a").last().unwrap(),
         "Firing 1.2.1 ReArmed"
     );
+}
+
+#[test]
+fn t21_an_inspection_that_is_asked_for_is_made_at_once_and_once_a_minute_at_most() {
+    let mut w = told_and_open();
+    let seen = w.status("shop/a").last_seen_at;
+    w.run_for(Span::hours(1));
+    assert_eq!(w.status("shop/a").last_seen_at, seen);
+    let asked = w.wall();
+    want(&mut w, "shop/a", "recheck", json!("one"));
+    let status = w.status("shop/a");
+    let answer = status.rechecked.unwrap();
+    assert_eq!((answer.asked.as_str(), answer.at), ("one", asked));
+    assert_eq!(status.last_seen_at, Some(asked));
+    assert_eq!(status.evidence.verdict_at, Some(asked));
+    // Another within the same minute waits for its end, and nothing is asked for twice.
+    want(&mut w, "shop/a", "recheck", json!("two"));
+    assert_eq!(w.status("shop/a").rechecked.unwrap().asked, "one");
+    w.run_for(Span::minutes(5));
+    let answer = w.status("shop/a").rechecked.unwrap();
+    assert_eq!(answer.asked, "two");
+    assert!(answer.at >= asked.plus(Span::minutes(1)));
+    assert!(answer.at <= asked.plus(Span::seconds(75)), "{}", answer.at);
+    assert_eq!(w.told("soc", "shop/a").len(), 1, "nobody is told of it");
+}
+
+#[test]
+fn t21_an_inspection_that_is_asked_for_looks_anew() {
+    let mut w = World::patrolled();
+    let from = w.wall().plus(Span::seconds(65)).unix().to_string();
+    w.pod("shop/a", json!({"bad": "yes", "worse-from": from}));
+    w.run_for(Span::seconds(70));
+    assert_eq!(
+        w.status("shop/a").severity,
+        Some(Severity::High),
+        "no reason to look"
+    );
+    want(&mut w, "shop/a", "recheck", json!("now"));
+    assert_eq!(w.status("shop/a").severity, Some(Severity::Critical));
 }
 
 #[test]
@@ -556,4 +595,27 @@ fn a_waiver_that_holds_again_after_the_clock_was_set_back_is_not_overdue() {
     w.skew -= 2 * 86_400;
     w.run_for(Span::minutes(30));
     assert_eq!(w.status("shop/old").phase, Phase::Resolved);
+}
+
+/// alerting.md AD-9: pauses in a row are no way to silence a ticket for ever.
+#[test]
+fn pauses_in_a_row_do_not_pass_the_longest_quiet() {
+    let mut w = told_and_open();
+    // High: 14 days. Each pause is asked for before the end of the one before was told.
+    for n in 0..100 {
+        let until = later(&w, Span::hours(70));
+        let pause = json!({"until": until, "reason": format!("again {n}")});
+        want(&mut w, "shop/a", "snooze", pause);
+        w.run_for(Span::hours(70).plus(Span::seconds(5)));
+        if w.told("soc", "shop/a")
+            .iter()
+            .any(|t| t.ends_with("Overdue"))
+        {
+            break;
+        }
+    }
+    let overdue = w.status("shop/a").episode.overdue_at.unwrap();
+    let opened = w.status("shop/a").episode.opened_at.unwrap();
+    // That its time passed, after seven days, was the last that was told.
+    assert!(overdue.since(opened) <= Span::days(22));
 }

@@ -2,7 +2,7 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::{Phase, Resolution};
-use patrol_core::event::{Event, Refusal, WriteResult};
+use patrol_core::event::{Refusal, WriteResult};
 use patrol_core::kind::Kind;
 use serde_json::json;
 
@@ -159,13 +159,7 @@ fn a_policy_that_cannot_be_decoded_has_not_been_removed() {
     let mut w = opened(json!({}));
     w.die();
     let policy = w.server.delete(Kind::PatrolPolicy, &key("", "p")).unwrap();
-    w.event(Event::ListStarted(Kind::PatrolPolicy));
-    w.garble(Kind::PatrolPolicy, &key("", "p"));
-    w.event(Event::ListFinished(Kind::PatrolPolicy));
-    for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::PatrolPolicy) {
-        w.list(kind);
-    }
-    w.event(Event::Leading(true));
+    w.lead_without_policy("p");
     w.run_for(Span::hours(1));
     assert_eq!(w.status("shop/web").phase, Phase::Open);
     let _ = policy;

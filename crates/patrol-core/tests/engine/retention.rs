@@ -6,7 +6,7 @@ use patrol_api::time::Span;
 use patrol_api::words::Phase;
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{Fate, World};
 
 #[test]
 fn a_policy_keeps_its_last_five_thousand_resolved_tickets_and_deletes_the_others_slowly() {
@@ -55,4 +55,29 @@ fn a_policy_keeps_its_last_five_thousand_resolved_tickets_and_deletes_the_others
             .windows(21)
             .all(|w| w[20] >= w[0].plus(Span::seconds(1)))
     );
+}
+
+/// Nobody who watches sees an open ticket vanish.
+#[test]
+fn that_a_ticket_ended_is_written_before_it_is_deleted() {
+    let mut w = World::patrolled();
+    w.pod("shop/a", json!({"bad": "yes"}));
+    w.run_for(Span::minutes(3));
+    w.fate("status", [Fate::Lost]);
+    w.pod("shop/a", json!({}));
+    w.run_for(Span::seconds(40));
+    assert_eq!(
+        w.status("shop/a").phase,
+        Phase::Open,
+        "the end was not stored"
+    );
+    // Its time is over all at once.
+    w.skew += 40 * 86_400;
+    let before = w.writes.len();
+    w.run_for(Span::minutes(5));
+    assert!(w.find("shop/a").is_none());
+    let writes = w.writes_since(before);
+    let of_ticket = |what: &&&str| what.contains("shop/");
+    let first = writes.iter().find(of_ticket).unwrap();
+    assert!(first.starts_with("status"), "{writes:?}");
 }

@@ -108,7 +108,7 @@ fn a_quiet_watch_is_no_evidence() {
 }
 
 #[test]
-fn a_list_under_way_is_no_evidence_and_its_end_is() {
+fn f25_a_list_under_way_is_no_evidence_and_its_end_is() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));
     w.run_for(Span::minutes(5));
@@ -130,7 +130,7 @@ fn a_pass_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
 }
 
 #[test]
-fn an_absence_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
+fn f25_an_absence_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
     let mut w = opened();
     w.event(Event::Leading(false));
     w.delete(Kind::Pod, &key("shop", "web"));
@@ -147,7 +147,7 @@ fn an_absence_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
 }
 
 #[test]
-fn a_list_that_broke_off_takes_nothing_away() {
+fn f25_a_list_that_broke_off_takes_nothing_away() {
     let mut w = opened();
     w.event(Event::ListStarted(Kind::Pod));
     w.event(Event::Lost(Kind::Pod, Blindness::Failing("cut".into())));

@@ -158,6 +158,27 @@ fn retention_waits_for_who_is_owed_the_end() {
     );
 }
 
+/// Nor does it go before somebody hears that it was there at all.
+#[test]
+fn retention_waits_for_who_never_heard_of_it() {
+    let mut w = World::new();
+    w.receiver("soc", json!({}));
+    w.policy("p", json!({"tickets": {"retention": "1h"}}));
+    w.mood(
+        "soc",
+        crate::world::Mood::Answer(patrol_core::event::DeliveryClass::Config("refused")),
+    );
+    w.pod("shop/web", bad());
+    w.run_for(Span::hours(1));
+    w.delete(Kind::Pod, &key("shop", "web"));
+    w.run_for(Span::hours(5));
+    assert_eq!(w.tickets().len(), 1, "it is owed");
+    w.mood("soc", crate::world::Mood::Accept);
+    w.run_for(Span::minutes(30));
+    assert_eq!(w.told("soc", "shop/web"), ["Closed 1.1.1 Late"]);
+    assert_eq!(w.tickets().len(), 0);
+}
+
 #[test]
 fn an_unchanged_world_costs_one_status_write_a_patrol_and_few_ticks() {
     let mut w = World::patrolled();

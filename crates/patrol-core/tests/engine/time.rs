@@ -46,7 +46,7 @@ fn an_hour_back_stops_neither_patrols_nor_alerts() {
 
 /// T4: a word is no younger for that the clock was set back since.
 #[test]
-fn a_clock_set_back_makes_no_word_of_a_watch_younger() {
+fn f20_a_clock_set_back_makes_no_word_of_a_watch_younger() {
     let mut w = World::patrolled();
     w.policy(
         "p",
@@ -68,7 +68,7 @@ fn a_clock_set_back_makes_no_word_of_a_watch_younger() {
 }
 
 #[test]
-fn a_day_back_delays_a_reminder_by_one_interval_at_most() {
+fn f20_a_day_back_delays_a_reminder_by_one_interval_at_most() {
     let mut w = World::new();
     w.receiver("soc", json!({}));
     w.policy(
@@ -89,7 +89,7 @@ fn a_day_back_delays_a_reminder_by_one_interval_at_most() {
 }
 
 #[test]
-fn a_day_forward_makes_one_patrol_and_resolves_nothing() {
+fn f20_a_day_forward_makes_one_patrol_and_resolves_nothing() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.pod("shop/b", json!({"bad": "yes"}));
@@ -116,7 +116,7 @@ fn a_day_forward_makes_one_patrol_and_resolves_nothing() {
 }
 
 #[test]
-fn a_clock_that_swings_makes_no_noise() {
+fn f20_a_clock_that_swings_makes_no_noise() {
     let mut w = World::patrolled();
     w.pod("shop/a", json!({"bad": "yes"}));
     w.run_for(Span::minutes(2));

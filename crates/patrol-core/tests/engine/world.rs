@@ -13,6 +13,7 @@ use patrol_core::event::{
     DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
 };
 use patrol_core::facts::{DecodeError, ObjectKey, decode_value};
+use patrol_core::fingerprint::hash64;
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::notice::{Notice, NoticeTicket};
@@ -47,8 +48,16 @@ pub enum Mood {
     Slow(Span),
     /// Takes it in so many messages.
     InParts(usize),
+    /// Takes it, and says that it could not.
+    Mumble,
+    /// Takes so many tickets in one message.
+    Most(usize),
     /// Refuses every message that holds a ticket about this subject.
     Refuse(&'static str),
+    /// The same, unless the message leaves out what people wrote.
+    RefuseWords(&'static str),
+    /// Takes it in messages of any size, and answers each as chance has it.
+    Dice(u64),
 }
 
 /// A telling that a receiver took.
@@ -71,6 +80,14 @@ pub struct World {
     pub silent: BTreeSet<Kind>,
     pub denied: BTreeSet<Kind>,
     pub sent: Vec<(Mono, String, Notice)>,
+    /// Whether the last of them left out what people wrote.
+    in_few_words: bool,
+    /// Receivers and subjects of those that did.
+    pub few: Vec<(String, String)>,
+    /// How many messages each of them may be.
+    pub rooms: Vec<usize>,
+    /// Messages in which that went.
+    pub messages: usize,
     pub taken: Vec<Taken>,
     /// Every write, by name of the operation and object.
     pub writes: Vec<(Mono, String)>,
@@ -124,6 +141,10 @@ impl World {
             silent: BTreeSet::new(),
             denied: BTreeSet::new(),
             sent: vec![],
+            in_few_words: false,
+            few: vec![],
+            rooms: vec![],
+            messages: 0,
             taken: vec![],
             writes: vec![],
             announced: vec![],
@@ -246,21 +267,44 @@ impl World {
         self.later.clear();
     }
 
+    /// A new process leads, and the policy of this name is all that it cannot decode.
+    pub fn lead_without_policy(&mut self, name: &str) {
+        self.event(Event::ListStarted(Kind::PatrolPolicy));
+        self.garble(Kind::PatrolPolicy, &key("", name));
+        self.event(Event::ListFinished(Kind::PatrolPolicy));
+        for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::PatrolPolicy) {
+            self.list(kind);
+        }
+        self.event(Event::Leading(true));
+    }
+
     pub fn list_all(&mut self) {
         for kind in Kind::ALL {
             self.list(kind);
         }
     }
 
+    /// Kinds, and objects of each, in an order of their own.
+    pub fn list_all_shuffled(&mut self, place: impl Fn(&str) -> u64) {
+        let mut kinds = Kind::ALL;
+        kinds.sort_by_key(|kind| place(kind.info().kind));
+        for kind in kinds {
+            self.list_in(kind, &|key| place(&key.to_string()));
+        }
+    }
+
     pub fn list(&mut self, kind: Kind) {
+        self.list_in(kind, &|_| 0);
+    }
+
+    fn list_in(&mut self, kind: Kind, place: &dyn Fn(&ObjectKey) -> u64) {
         self.events.push_back(Event::ListStarted(kind));
-        let objects: Vec<Value> = self
-            .server
-            .objects
-            .iter()
-            .filter(|((k, _), _)| *k == kind)
-            .map(|(_, v)| v.clone())
+        let of_kind = self.server.objects.iter().filter(|((k, _), _)| *k == kind);
+        let mut objects: Vec<(u64, Value)> = of_kind
+            .map(|((_, key), v)| (place(key), v.clone()))
             .collect();
+        objects.sort_by_key(|(place, _)| *place);
+        let objects = objects.into_iter().map(|(_, value)| value);
         for value in objects {
             self.seen(kind, &value);
         }
@@ -549,12 +593,23 @@ impl World {
                     w["status"] = status;
                 });
             }
-            Effect::Send { id, target, notice } => {
+            Effect::Send {
+                id,
+                target,
+                notice,
+                room,
+            } => {
+                self.in_few_words = target.minimal;
+                self.rooms.push(room.now);
                 self.address = match target.endpoint {
                     Endpoint::Webhook(webhook) => webhook.url.unwrap_or_default(),
                     other => other.kind().as_str().to_owned(),
                 };
-                self.deliver(id, target.name, *notice);
+                let messages = match room.then {
+                    Some(_) => usize::MAX,
+                    None => room.now,
+                };
+                self.deliver(id, target.name, *notice, messages);
             }
             Effect::Review(kinds) => {
                 let answer = |kind: &Kind| match self.denied.contains(kind) {
@@ -666,40 +721,66 @@ impl World {
         self.events.push_back(Event::Written(id, result));
     }
 
-    fn deliver(&mut self, id: DeliveryId, receiver: String, notice: Notice) {
+    fn deliver(&mut self, id: DeliveryId, receiver: String, notice: Notice, messages: usize) {
         self.sent
             .push((Mono(self.mono), receiver.clone(), notice.clone()));
         let mood = self.moods.get(&receiver).cloned().unwrap_or(Mood::Accept);
+        if self.in_few_words {
+            let subject = |t: &NoticeTicket| (receiver.clone(), t.subject.name.clone());
+            self.few.extend(notice.tickets.iter().map(subject));
+        }
         let refused = |name: &str| notice.tickets.iter().any(|t| t.subject.name == name);
         let (class, after) = match mood {
-            Mood::Accept | Mood::InParts(_) => (DeliveryClass::Accepted, Some(0)),
+            Mood::Accept | Mood::InParts(_) | Mood::Most(_) => (DeliveryClass::Accepted, Some(0)),
             Mood::Answer(class) => (class, Some(0)),
             Mood::Unanswered => (DeliveryClass::Accepted, None),
+            Mood::Mumble => (DeliveryClass::Transient, Some(0)),
             Mood::Slow(span) => (DeliveryClass::Accepted, Some(span.as_millis())),
             Mood::Refuse(name) if refused(name) => (DeliveryClass::Payload, Some(0)),
-            Mood::Refuse(_) => (DeliveryClass::Accepted, Some(0)),
+            Mood::RefuseWords(name) if refused(name) && !self.in_few_words => {
+                (DeliveryClass::Payload, Some(0))
+            }
+            Mood::Refuse(_) | Mood::RefuseWords(_) | Mood::Dice(_) => {
+                (DeliveryClass::Accepted, Some(0))
+            }
         };
-        if class == DeliveryClass::Accepted {
-            self.taken.extend(notice.tickets.iter().map(|ticket| Taken {
-                receiver: receiver.clone(),
-                ticket: ticket.clone(),
-            }));
+        if let Mood::Dice(seed) = mood {
+            let parts = self.throw(seed, &receiver, &notice, messages);
+            self.events.push_back(Event::Delivered(id, parts));
+            return;
         }
-        let count = match self.moods.get(&receiver) {
-            Some(Mood::InParts(count)) => *count,
-            _ => 1,
+        let all = notice.tickets.len();
+        let size = match self.moods.get(&receiver) {
+            Some(Mood::InParts(count)) => all.div_ceil(*count),
+            Some(Mood::Most(size)) => *size,
+            _ => all,
         };
-        let size = notice.tickets.len().div_ceil(count).max(1);
+        let size = size.max(1);
         let part = |tickets: &[NoticeTicket]| PartOutcome {
             event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
             by_number: 0,
             class,
             at: self.wall(),
         };
-        let parts = match notice.tickets.is_empty() {
+        let parts: Vec<PartOutcome> = match notice.tickets.is_empty() {
             true => vec![part(&[])],
-            false => notice.tickets.chunks(size).map(part).collect(),
+            false => notice
+                .tickets
+                .chunks(size)
+                .take(messages)
+                .map(part)
+                .collect(),
         };
+        if class == DeliveryClass::Accepted
+            || matches!(self.moods.get(&receiver), Some(Mood::Mumble))
+        {
+            let taken = notice.tickets.iter().take(size.saturating_mul(messages));
+            self.taken.extend(taken.map(|ticket| Taken {
+                receiver: receiver.clone(),
+                ticket: ticket.clone(),
+            }));
+        }
+        self.messages += parts.len();
         match after {
             None => {}
             Some(0) => self.events.push_back(Event::Delivered(id, parts)),
@@ -707,6 +788,53 @@ impl World {
                 .later
                 .push((self.mono + ms, Event::Delivered(id, parts))),
         }
+    }
+
+    /// Parts of any size with any answers, up to the first that is not accepted.
+    fn throw(
+        &mut self,
+        seed: u64,
+        receiver: &str,
+        notice: &Notice,
+        messages: usize,
+    ) -> Vec<PartOutcome> {
+        let mut parts = vec![];
+        let mut rest = &notice.tickets[..];
+        while !rest.is_empty() && parts.len() < messages {
+            self.messages += 1;
+            let dice = |what: &str, of: u64| {
+                let n = u64::try_from(self.messages).unwrap();
+                hash64(&[&seed.to_be_bytes(), &n.to_be_bytes(), what.as_bytes()]) % of
+            };
+            let size = usize::try_from(1 + dice("size", 9))
+                .unwrap()
+                .min(rest.len());
+            let (now, later) = rest.split_at(size);
+            let (class, taken) = match dice("class", 8) {
+                0 => (DeliveryClass::Throttled(Some(Span::seconds(2))), false),
+                1 => (DeliveryClass::Payload, false),
+                2 => (DeliveryClass::Transient, false),
+                3 => (DeliveryClass::Transient, true),
+                _ => (DeliveryClass::Accepted, true),
+            };
+            if taken {
+                self.taken.extend(now.iter().map(|ticket| Taken {
+                    receiver: receiver.to_owned(),
+                    ticket: ticket.clone(),
+                }));
+            }
+            parts.push(PartOutcome {
+                event_ids: now.iter().map(|t| t.event_id.clone()).collect(),
+                by_number: 0,
+                class,
+                at: self.wall(),
+            });
+            if class != DeliveryClass::Accepted {
+                break;
+            }
+            rest = later;
+        }
+        parts
     }
 
     /// An object that exists and cannot be decoded.

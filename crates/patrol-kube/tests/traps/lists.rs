@@ -77,7 +77,7 @@ async fn an_expired_page_begins_the_list_anew() {
 }
 
 #[tokio::test]
-async fn a_cut_page_is_never_the_end_of_a_list() {
+async fn f25_a_cut_page_is_never_the_end_of_a_list() {
     let server = listed(|_, asked| match asked.query.contains_key("continue") {
         false => Answer::json(page(10, "next", &[pod("a", 1)])),
         true => Answer::Cut(list(10, &[pod("b", 2), pod("c", 3)]).to_string(), 40),
@@ -199,7 +199,7 @@ async fn a_kind_that_cannot_be_read_keeps_no_other_from_being_listed() {
 
 /// kube sleeps inside a call for as long as it is asked to: the pause that a server asks for is kept (its cap is proved beside its code).
 #[tokio::test]
-async fn throttling_is_obeyed_and_is_blindness_when_it_lasts() {
+async fn f5_throttling_is_obeyed_and_is_blindness_when_it_lasts() {
     let server = listed(|n, _| match n {
         0 | 1 => Answer::With(429, "Retry-After: 1", String::new()),
         _ => Answer::json(list(10, &[])),

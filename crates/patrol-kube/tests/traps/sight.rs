@@ -1,16 +1,19 @@
 //! Kinds that may not be read or are not installed: each is told as what it is, and none
 //! is told as gone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use patrol_core::kind::Kind;
+use patrol_kube::ServerAddresses;
 use patrol_kube::reader::ReaderSettings;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::server::{Answer, Asked, Server};
-use crate::watching::{Watching, bookmark, count, fast, lines, list, pod};
+use crate::watching::{DEADLINE, Watching, bookmark, count, fast, lines, list, pod};
 
 /// Receivers must not be the API server, under whatever address it has.
 #[tokio::test]
@@ -27,6 +30,62 @@ async fn the_addresses_of_the_api_server_are_known() {
     assert_eq!(found, ["127.0.0.1", "192.0.2.7", "2001:db8::7"]);
     let denied = Server::start(|_| Answer::status(403, "Forbidden"));
     assert_eq!(denied.connection().server_addresses().await.len(), 1);
+}
+
+/// The API server may be down when the operator starts, and may move while it runs.
+#[tokio::test]
+async fn f19_the_addresses_of_the_api_server_are_asked_for_again_and_the_last_ones_kept() {
+    let at =
+        |address: &str| json!({"items": [{"endpoints": [{"addresses": [address]}]}]}).to_string();
+    let answers = [
+        (503, String::new()),
+        (200, at("192.0.2.7")),
+        (503, String::new()),
+        (200, "{\"items\": [".to_owned()),
+        (200, json!({"items": []}).to_string()),
+        (200, at("192.0.2.8")),
+    ];
+    let next = AtomicUsize::new(0);
+    let server = Server::start(move |_| {
+        let turn = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        let (status, body) = &answers[turn];
+        Answer::Reply(*status, body.clone())
+    });
+    let mut addresses = ServerAddresses::new(server.connection());
+    (addresses.every, addresses.soon) = (Duration::ZERO, Duration::ZERO);
+    let shown = |found: Vec<IpAddr>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(addresses.look().await), ["127.0.0.1"]);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let following = tokio::spawn(addresses.follow(move |found| drop(tell.send(found))));
+    for endpoint in ["7", "7", "7", "7", "8"] {
+        let found = tokio::time::timeout(DEADLINE, told.recv()).await.unwrap();
+        let endpoint = format!("192.0.2.{endpoint}");
+        assert_eq!(shown(found.unwrap()), ["127.0.0.1", &endpoint]);
+    }
+    following.abort();
+}
+
+/// A question that was not answered is asked again much sooner than one that was.
+#[tokio::test]
+async fn f19_a_failed_look_for_the_api_server_is_made_again_soon() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0..3 => Answer::status(503, "ServiceUnavailable"),
+        _ => Answer::json(json!({"items": []})),
+    });
+    let mut addresses = ServerAddresses::new(server.connection());
+    assert!(addresses.soon * 4 < addresses.every);
+    (addresses.every, addresses.soon) = (Duration::MAX, Duration::ZERO);
+    addresses.look().await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let following = tokio::spawn(addresses.follow(move |found| drop(tell.send(found))));
+    for _ in 1..4 {
+        let found = tokio::time::timeout(DEADLINE, told.recv()).await.unwrap();
+        assert!(found.is_some());
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    following.abort();
 }
 
 #[tokio::test]

@@ -295,7 +295,7 @@ async fn an_object_that_cannot_be_decoded_is_told_and_stops_nothing() {
 
 /// No watch notices such a loss. The pod `b` was lost on the way; the pod `a` was deleted unseen.
 #[tokio::test]
-async fn a_lost_event_is_found_by_comparing_and_counted() {
+async fn f7_a_lost_event_is_found_by_comparing_and_counted() {
     let settings = || ReaderSettings {
         verify_every: Some(Duration::from_millis(400)),
         ..fast()

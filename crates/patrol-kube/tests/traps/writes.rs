@@ -200,7 +200,7 @@ fn lease(asked: &Asked) -> Answer {
 
 /// kube sleeps for as long as it is asked to.
 #[tokio::test]
-async fn an_endless_retry_after_is_handed_on_capped_and_not_slept() {
+async fn f5_an_endless_retry_after_is_handed_on_capped_and_not_slept() {
     let server = Server::start(|_| Answer::With(429, "Retry-After: 3600", String::new()));
     let began = Instant::now();
     let mut writing = Writing::start(&server, Fence::always());
@@ -212,7 +212,7 @@ async fn an_endless_retry_after_is_handed_on_capped_and_not_slept() {
 }
 
 #[tokio::test]
-async fn at_most_eight_writes_are_under_way() {
+async fn f5_at_most_eight_writes_are_under_way() {
     let server = Server::start(|_| Answer::Silence);
     let writing = Writing::start(&server, Fence::always());
     for _ in 0..30 {

@@ -19,7 +19,19 @@ pub enum Nowhere {
     Refused(Refusal),
 }
 
-/// The addresses of a URL's host that may be sent to, each once, in order.
+/// Of one host no more are sent to: an answer of the resolver must not become a flood.
+const MOST: usize = 16;
+
+/// The addresses that are sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Every {
+    /// Each once, in order.
+    pub addresses: Vec<IpAddr>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+/// The addresses of a URL's host that may be sent to. Of more than 16 they are the first, and so the same each time.
 ///
 /// # Errors
 /// When there is none.
@@ -27,11 +39,14 @@ pub async fn every_address(
     url: &Secret,
     filter: &Filter,
     lookup: &dyn Lookup,
-) -> Result<Vec<IpAddr>, Nowhere> {
+) -> Result<Every, Nowhere> {
     let target = Target::parse(url).map_err(|_| Nowhere::Url)?;
     if let Some(literal) = target.literal() {
         filter.permits_literal(&target).map_err(Nowhere::Refused)?;
-        return Ok(vec![literal]);
+        return Ok(Every {
+            addresses: vec![literal],
+            left_out: 0,
+        });
     }
     let host = target.url().host_str().unwrap_or("").to_owned();
     let found = lookup.lookup(host.clone()).await;
@@ -48,8 +63,13 @@ pub async fn every_address(
     }
     permitted.sort_unstable();
     permitted.dedup();
+    let left_out = permitted.len().saturating_sub(MOST);
+    permitted.truncate(MOST);
     match (permitted.is_empty(), refusal) {
-        (false, _) => Ok(permitted),
+        (false, _) => Ok(Every {
+            addresses: permitted,
+            left_out,
+        }),
         (true, Some(reason)) => Err(Nowhere::Refused(reason)),
         (true, None) => Err(Nowhere::Unresolved),
     }

@@ -17,7 +17,8 @@ mod target;
 
 pub use allow::{Allow, AllowError};
 pub use bypass::{Bypass, BypassError};
-pub use every::{Nowhere, Pinned, every_address};
+pub use every::{Every, Nowhere, Pinned, every_address};
+pub use ip::{is_of_platform, platform_networks};
 pub use resolve::{Lookup, LookupFuture, SystemLookup};
 pub use target::{Target, UrlError};
 
@@ -123,17 +124,15 @@ impl Filter {
             None => {}
         }
         let inner = ip::embedded(address);
-        if let Some(inner) = inner {
-            // What a translator or tunnel turns it into is judged too, and loopback stays loopback
-            // there: it would be somebody else's.
-            if let Some(refusal) = ip::never(inner) {
-                return Err(refusal);
-            }
+        // What a translator or tunnel turns it into is judged too, and loopback stays loopback
+        // there: it would be somebody else's.
+        if let Some(refusal) = inner.iter().find_map(|inner| ip::never(*inner)) {
+            return Err(refusal);
         }
         if self
             .deny
             .iter()
-            .any(|denied| *denied == address || Some(*denied) == inner)
+            .any(|denied| *denied == address || inner.contains(denied))
         {
             return Err(Refusal::Denied);
         }

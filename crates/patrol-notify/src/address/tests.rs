@@ -73,6 +73,12 @@ fn f19_urls() {
         ("http://[::127.0.0.1]/", Blocked(Loopback)),
         ("http://[64:ff9b::7f00:1]/", Blocked(Loopback)),
         ("http://[2002:7f00:1::]/", Blocked(Loopback)),
+        // A local NAT64 prefix of each length that it may have: /48, /56, /64.
+        ("http://[64:ff9b:1:7f00:0:100:808:808]/", Blocked(Loopback)),
+        ("http://[64:ff9b:1:7f:0:1:808:808]/", Blocked(Loopback)),
+        ("http://[64:ff9b:1:0:7f:0:108:808]/", Blocked(Loopback)),
+        ("http://[64:ff9b:1:0:aa7f:0:108:808]/", Blocked(Loopback)),
+        ("http://[64:ff9b:1:1:2:3:127.0.0.1]/", Blocked(Loopback)),
         // Unspecified.
         ("http://0.0.0.0/", Blocked(Unspecified)),
         ("http://0/", Blocked(Unspecified)),
@@ -99,6 +105,15 @@ fn f19_urls() {
         ("http://[64:ff9b::169.254.169.254]/", Blocked(LinkLocal)),
         ("http://[64:ff9b:1:ffff::a9fe:a9fe]/", Blocked(LinkLocal)),
         ("http://[2002:a9fe:a9fe::1]/", Blocked(LinkLocal)),
+        (
+            "http://[64:ff9b:1:a9fe:a9:fe00:808:808]/",
+            Blocked(LinkLocal),
+        ),
+        ("http://[64:ff9b:1:0:64:6464:c808:808]/", Blocked(Platform)),
+        (
+            "http://[64:ff9b:1:6464:64:c800:808:808]/",
+            Blocked(Platform),
+        ),
         ("http://[fe80::1]/", Blocked(LinkLocal)),
         ("http://[febf::1]/", Blocked(LinkLocal)),
         ("http://100.100.100.200/", Blocked(Platform)),
@@ -127,6 +142,9 @@ fn f19_urls() {
         ("https://10.96.0.1/", Blocked(Denied)),
         ("https://[::ffff:10.96.0.1]/", Blocked(Denied)),
         ("https://[64:ff9b::a60:1]/", Blocked(Denied)),
+        ("https://[64:ff9b:1:a60:0:100:808:808]/", Blocked(Denied)),
+        ("https://[64:ff9b:1:a:60:1:808:808]/", Blocked(Denied)),
+        ("https://[64:ff9b:1:0:a:6000:108:808]/", Blocked(Denied)),
         ("http://10.244.1.7:8080/metrics", Blocked(Denied)),
         ("http://[fd12::9]/", Blocked(Denied)),
         // Bad form.
@@ -163,6 +181,14 @@ fn f19_urls() {
         ("http://[fd00::5]:9093/", Literal("[fd00::5]:9093")),
         ("http://[2606:4700::1111]/", Literal("[2606:4700::1111]")),
         ("http://[::ffff:10.0.0.5]/", Literal("[::ffff:a00:5]")),
+        (
+            "http://[64:ff9b:1::10.0.0.5]/",
+            Literal("[64:ff9b:1::a00:5]"),
+        ),
+        (
+            "http://[64:ff9b:1:abcd::10.0.0.5]/",
+            Literal("[64:ff9b:1:abcd::a00:5]"),
+        ),
         (
             "https://hooks.example.com/T0/B0/secret\n",
             Name("hooks.example.com"),
@@ -260,6 +286,46 @@ fn an_allow_list_narrows_and_never_lifts() {
 }
 
 #[test]
+fn all_of_each_network_of_a_platform_is_refused() {
+    let last = |network: IpAddr, prefix: u32| match network {
+        IpAddr::V4(v4) => {
+            IpAddr::V4((v4.to_bits() | u32::MAX.checked_shr(prefix).unwrap_or(0)).into())
+        }
+        IpAddr::V6(v6) => {
+            IpAddr::V6((v6.to_bits() | u128::MAX.checked_shr(prefix).unwrap_or(0)).into())
+        }
+    };
+    for (network, prefix) in platform_networks() {
+        for address in [network, last(network, prefix)] {
+            let found = production().permits("", address);
+            assert!(
+                matches!(found, Err(Refusal::LinkLocal | Refusal::Platform)),
+                "{address}: {found:?}"
+            );
+        }
+    }
+    for (network, prefix, is_it) in [
+        ("169.254.0.0", 16, true),
+        ("169.254.169.254", 32, true),
+        ("169.254.0.0", 15, false),
+        ("100.100.100.200", 32, true),
+        ("100.100.100.200", 31, false),
+        ("10.0.0.0", 8, false),
+        ("fd00:ec2::254", 128, true),
+        ("fd00:ec2::", 31, false),
+        ("fe80::", 10, true),
+        // The bits of 169.254.0.0, in another family.
+        ("a9fe::", 16, false),
+    ] {
+        assert_eq!(
+            is_of_platform(ip(network), prefix),
+            is_it,
+            "{network}/{prefix}"
+        );
+    }
+}
+
+#[test]
 fn everything_v6_or_v4_by_prefix_zero() {
     let filter = Filter::new(false, [], Some(Allow::parse(&["::/0"]).unwrap()));
     assert_eq!(filter.permits("a", ip("2606:4700::1")), Ok(()));
@@ -337,7 +403,7 @@ async fn resolve(answers: &[&str]) -> Result<Vec<String>, Option<Refusal>> {
 }
 
 #[tokio::test]
-async fn the_resolver_returns_permitted_answers_only() {
+async fn f18_the_resolver_returns_permitted_answers_only() {
     assert_eq!(
         resolve(&["169.254.169.254", "10.0.0.5", "127.0.0.1", "2606:4700::1"]).await,
         Ok(vec!["10.0.0.5".into(), "2606:4700::1".into()])
@@ -352,6 +418,28 @@ async fn the_resolver_returns_permitted_answers_only() {
     );
     assert_eq!(resolve(&["10.96.0.1"]).await, Err(Some(Refusal::Denied)));
     assert_eq!(resolve(&[]).await, Err(None));
+}
+
+#[tokio::test]
+async fn of_very_many_addresses_the_same_sixteen_are_sent_to() {
+    let all: Vec<IpAddr> = (1..=40).map(|n| ip(&format!("10.0.0.{n}"))).collect();
+    let barred = ["169.254.169.254", "10.96.0.1"].map(ip);
+    let answers = |turn: usize, count: usize| {
+        let mut answers = all[..count].to_vec();
+        answers.extend(barred);
+        answers.extend(&all[..count]);
+        answers.rotate_left(turn);
+        Fixed(answers)
+    };
+    let url = Secret::from("http://members.example.com/");
+    for (count, sent, left_out) in [(1, 1, 0), (16, 16, 0), (17, 16, 1), (40, 16, 24)] {
+        for turn in [0, 7, 30] {
+            let lookup = answers(turn % count, count);
+            let found = every_address(&url, &production(), &lookup).await.unwrap();
+            assert_eq!(found.addresses, all[..sent], "{count} turned by {turn}");
+            assert_eq!(found.left_out, left_out, "{count} turned by {turn}");
+        }
+    }
 }
 
 #[tokio::test]

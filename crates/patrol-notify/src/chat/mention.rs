@@ -36,9 +36,11 @@ impl Calls {
 /// Whether anybody is called for these tickets.
 pub(crate) fn due(mentions: Option<&Mentions>, tickets: &[&NoticeTicket]) -> bool {
     mentions.is_some_and(|mentions| {
-        tickets
-            .iter()
-            .any(|t| t.state == ToldState::Firing && t.severity >= mentions.min_severity)
+        tickets.iter().any(|t| {
+            t.state == ToldState::Firing
+                && t.severity >= mentions.min_severity
+                && !t.reason.is_quiet()
+        })
     })
 }
 

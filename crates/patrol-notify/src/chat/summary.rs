@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use patrol_api::receiver::Locale;
 use patrol_api::words::{AlertReason, Severity, ToldState};
 use patrol_core::notice::{Notice, NoticeKind, NoticeTicket};
 use patrol_core::ticket::text::cut;
@@ -47,6 +48,7 @@ pub(super) fn title(
         NoticeKind::Heartbeat => vec![format!("💚 {}", words.alive())],
         NoticeKind::Test => vec![format!("🔔 {}", words.test())],
         NoticeKind::Digest => vec![sign(notice, words), words.digest().to_owned()],
+        NoticeKind::Alert if notice.gone.is_some() => vec![format!("✅ {}", words.closed())],
         NoticeKind::Alert => vec![sign(notice, words)],
     };
     if !notice.tickets.is_empty() {
@@ -167,6 +169,13 @@ pub(super) fn shares_fix(notice: &Notice) -> bool {
         && more.all(|t| (&t.check, &t.remediation) == (&first.check, &first.remediation))
 }
 
+/// How many tickets are gone with their objects, in a sentence.
+pub(crate) fn gone(notice: &Notice, locale: Locale) -> Option<String> {
+    let gone = notice.gone?;
+    let policy = cut(&notice.policy, NAME);
+    Some(Words(locale).gone(gone.count, &policy, &when::stamp(gone.since)))
+}
+
 /// What stands above the tickets: a single one speaks for itself.
 pub(super) fn head(notice: &Notice, context: Context) -> Option<Block> {
     let words = Words(context.style.locale);
@@ -186,6 +195,8 @@ pub(super) fn head(notice: &Notice, context: Context) -> Option<Block> {
                 let all: Vec<&NoticeTicket> = notice.tickets.iter().collect();
                 lines.extend(by_severity(words, &all));
             }
+            let gone = gone(notice, context.style.locale);
+            lines.extend(gone.map(|text| vec![Span::Text(text)]));
             if notice.tickets.iter().any(|t| t.failover) {
                 lines.push(vec![Span::Text(words.failover().to_owned())]);
             }

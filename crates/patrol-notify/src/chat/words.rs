@@ -85,6 +85,23 @@ impl Words {
         }
     }
 
+    /// Tickets that went with their objects.
+    pub(super) fn gone(self, count: u64, policy: &str, since: &str) -> String {
+        match (self.0, count) {
+            (Locale::ZhCn, _) => format!(
+                "策略 {policy} 的 {count} 个已通知的工单（统计于 {since}）随其对象一起被删除，当时 kube-patrol 未在运行；它们均已关闭。"
+            ),
+            (Locale::En, 1) => format!(
+                "A ticket of policy {policy} that you were told of (as of {since}) was deleted with its objects while kube-patrol \
+                 was not running. It is closed."
+            ),
+            (Locale::En, _) => format!(
+                "{count} tickets of policy {policy} that you were told of (as of {since}) were deleted with their objects while \
+                 kube-patrol was not running. They are closed."
+            ),
+        }
+    }
+
     /// Why it is told now.
     pub(super) const fn reason(self, reason: AlertReason) -> &'static str {
         match reason {
@@ -107,6 +124,10 @@ impl Words {
                 "Opened and closed before it could be told",
                 "在通知送达前出现并已关闭",
             ),
+            AlertReason::Acknowledged => self.pick("Somebody knows of it", "已确认"),
+            AlertReason::Snoozed => self.pick("Put off for a while", "已暂缓"),
+            AlertReason::Assigned => self.pick("Somebody works on it", "已指派"),
+            AlertReason::Withdrawn => self.pick("No longer for this receiver", "不再发往此接收方"),
             AlertReason::Mixed => self.pick("Several changes", "多项变化"),
         }
     }

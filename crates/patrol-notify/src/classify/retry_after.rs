@@ -48,7 +48,7 @@ mod tests {
 
     /// F11: seconds, dates and nonsense, held within a second and an hour.
     #[test]
-    fn f11_table() {
+    fn f11_row80_retry_after_table() {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = DateTime::from_timestamp(784_111_777, 0).unwrap();
         for (value, seconds) in [

@@ -17,7 +17,7 @@ use crate::render::{Limits, Part, in_parts, reference, time, webhook_id};
 
 /// A group with more open tickets than this has an alert of its own that counts them.
 const BY_NAME: u32 = 1000;
-/// A sign of life that is not repeated for so long is over.
+/// A sign of life that is not repeated for so long, or for three times the time between two, is over.
 const SIGN: Span = Span::minutes(15);
 /// A probe is over after this time.
 const PROBE: Span = Span::minutes(1);
@@ -117,6 +117,7 @@ impl Writer<'_> {
         let firing = tickets.iter().filter(|t| t.state == ToldState::Firing);
         let here = u32::try_from(firing.count()).unwrap_or(u32::MAX);
         let standing = notice.numbered.saturating_add(here);
+        let first = notice.tickets.iter().find(|t| t.state == ToldState::Firing);
         let begin = tickets.iter().map(|ticket| ticket.opened_at).min();
         let begin = begin.unwrap_or(notice.at.minus(prom::SKEW));
         let ends_at = match standing {
@@ -129,7 +130,7 @@ impl Writer<'_> {
         let body = json!([{
             "labels": prom::object(&labels),
             "annotations": {
-                "summary": summary::group(notice, standing, self.style),
+                "summary": summary::group(notice, standing, first, self.style),
                 "open": standing.to_string(),
                 "command": "kubectl patrol tickets -A",
             },
@@ -150,7 +151,10 @@ impl Writer<'_> {
 /// A sign of life or a probe.
 fn sign(notice: &Notice, style: Style) -> Value {
     let hold = match notice.kind {
-        NoticeKind::Heartbeat => SIGN,
+        // One that is late, or lost, is no silence yet.
+        NoticeKind::Heartbeat => notice
+            .next_within
+            .map_or(SIGN, |next| next.times(3).max(SIGN)),
         _ => PROBE,
     };
     json!({

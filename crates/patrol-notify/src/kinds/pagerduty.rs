@@ -2,8 +2,9 @@
 //!
 //! One incident a group: every message about it is a `trigger` with the same `dedup_key` (a line in the incident's log),
 //! and the message after which no ticket of the group is told as firing is a `resolve`. An incident that somebody
-//! acknowledged stays quiet whatever is triggered into it, so a ticket whose deadline passed or which was escalated gets
-//! an incident of its own, which ends with that ticket. One request an event: each is a part, and every telling is in
+//! acknowledged stays quiet whatever is triggered into it, so a deadline that passes and a step of escalation begin the group's
+//! next incident, which takes the place of the one before. So does news after an `acknowledge` of ours: that people took all tickets of
+//! the group, told where the receiver asks for it. One request an event: each is a part, and every telling is in
 //! exactly one. The routing key is put in at the last moment. Source: PagerDuty/developer-docs, "Events API v2".
 
 use patrol_api::words::{AlertReason, Severity, ToldState};
@@ -18,6 +19,8 @@ use crate::render::{Limits, Part, counts, item, reference, text, time, webhook_i
 
 /// Characters of a summary.
 const SUMMARY: usize = 1024;
+/// So many incidents of a group are ended with it: the last one, and those before it whose own end may have been lost.
+const ENDED: u64 = 4;
 
 pub(super) fn render(notice: &Notice, limits: &Limits, style: Style) -> Vec<Part> {
     let writer = Writer {
@@ -41,36 +44,45 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn alert(mut self) -> Vec<Part> {
-        let (own, rest): (Vec<&NoticeTicket>, Vec<&NoticeTicket>) =
-            self.notice.tickets.iter().partition(|t| is_urgent(t));
-        for ticket in own {
-            let event = self.trigger(
-                &self.key_of(ticket),
-                &[ticket],
-                &summary::one(ticket, self.style),
-            );
-            self.push(event, vec![ticket.event_id.clone()], 0);
-        }
-        // Before the telling of their end, which is recorded with what comes last.
-        for ticket in rest.iter().filter(|t| has_own(t)) {
-            let event = resolve(&self.key_of(ticket));
-            self.push(event, vec![], 0);
-        }
-        if rest.is_empty() && !self.parts.is_empty() {
+        let notice = self.notice;
+        let ids: Vec<String> = notice.tickets.iter().map(|t| t.event_id.clone()).collect();
+        let key = self.group_key(notice.incident);
+        if notice.acknowledges {
+            self.push(event("acknowledge", &key), ids, 0);
             return self.parts;
         }
-        let ids = rest.iter().map(|ticket| ticket.event_id.clone()).collect();
-        let key = self.group_key();
-        if self.notice.standing == 0 {
-            self.push(resolve(&key), ids, 0);
-        } else {
-            let listed: Vec<&NoticeTicket> = self.listed(&rest);
-            let by_number = rest.len().saturating_sub(listed.len());
-            let line = summary::group(self.notice, self.notice.standing, self.style);
-            let event = self.trigger(&key, &listed, &line);
+        if notice.standing > 0 {
+            let listed = self.listed(&by_urgency(&notice.tickets));
+            let by_number = ids.len().saturating_sub(listed.len());
+            let event = self.group_trigger(&key, &listed);
             self.push(event, ids, by_number);
+            // Not before the next one stands: nobody is to think that it is mended.
+            if let Some(before) = notice.incident.checked_sub(1)
+                && notice.begins_incident
+            {
+                self.push(resolve(&self.group_key(before)), vec![], 0);
+            }
+            return self.parts;
         }
+        // Nobody was ever called for it: it shows up and is over.
+        if notice.tickets.iter().any(|t| t.reason == AlertReason::Late) {
+            let listed = self.listed(&by_urgency(&notice.tickets));
+            let event = self.group_trigger(&key, &listed);
+            self.push(event, vec![], 0);
+        }
+        for incident in notice.incident.saturating_sub(ENDED - 1)..notice.incident {
+            self.push(resolve(&self.group_key(incident)), vec![], 0);
+        }
+        self.push(resolve(&key), ids, 0);
         self.parts
+    }
+
+    fn group_trigger(&self, key: &str, listed: &[&NoticeTicket]) -> Value {
+        let told =
+            |t: &&&NoticeTicket| t.state == ToldState::Firing || t.reason == AlertReason::Late;
+        let first = listed.iter().find(told).copied();
+        let line = summary::group(self.notice, self.notice.standing, first, self.style);
+        self.trigger(key, listed, &line)
     }
 
     /// A probe shows up and is over at once. A sign of life would be an incident if it were triggered: it is the end of
@@ -154,13 +166,13 @@ impl Writer<'_> {
         });
     }
 
-    fn group_key(&self) -> String {
-        self.key(&self.notice.policy, &self.notice.group.key)
-    }
-
-    /// The incident of one ticket's episode.
-    fn key_of(&self, ticket: &NoticeTicket) -> String {
-        self.key(&ticket.uid, &ticket.episode.to_string())
+    fn group_key(&self, incident: u64) -> String {
+        let group = &self.notice.group.key;
+        match incident {
+            0 => self.key(&self.notice.policy, group),
+            // No group's key has such a sign.
+            later => self.key(&self.notice.policy, &format!("{group}#{later}")),
+        }
     }
 
     /// The same for every message about the same thing, from this cluster to this receiver.
@@ -172,27 +184,24 @@ impl Writer<'_> {
 }
 
 fn resolve(key: &str) -> Value {
-    json!({"event_action": "resolve", "dedup_key": key})
+    event("resolve", key)
 }
 
-/// Whether a telling must be heard even where the group's incident is acknowledged.
-fn is_urgent(ticket: &NoticeTicket) -> bool {
-    ticket.state == ToldState::Firing
-        && is_pressing(ticket)
-        && matches!(
+fn event(action: &str, key: &str) -> Value {
+    json!({"event_action": action, "dedup_key": key})
+}
+
+/// What somebody must hear now first, in the order of the message otherwise.
+fn by_urgency(tickets: &[NoticeTicket]) -> Vec<&NoticeTicket> {
+    let passed = |ticket: &&NoticeTicket| {
+        matches!(
             ticket.reason,
             AlertReason::SLABreached | AlertReason::Escalated | AlertReason::Overdue
         )
-}
-
-/// Whether a ticket that ends may have an incident of its own. To end one that never was is no error.
-fn has_own(ticket: &NoticeTicket) -> bool {
-    ticket.state == ToldState::Closed && is_pressing(ticket)
-}
-
-/// What holds until the episode ends, so that its end is known to be the end of an incident of its own.
-fn is_pressing(ticket: &NoticeTicket) -> bool {
-    ticket.sla_breached || ticket.level > 0
+    };
+    let mut sorted: Vec<&NoticeTicket> = tickets.iter().collect();
+    sorted.sort_by_key(|ticket| (ticket.state == ToldState::Closed, !passed(ticket)));
+    sorted
 }
 
 /// PagerDuty's four severities.

@@ -44,7 +44,12 @@ pub(super) fn topic(notice: &Notice) -> String {
 }
 
 /// A group in one line: how much is open, and the first of what is told.
-pub(super) fn group(notice: &Notice, standing: u32, style: super::Style) -> String {
+pub(super) fn group(
+    notice: &Notice,
+    standing: u32,
+    first: Option<&NoticeTicket>,
+    style: super::Style,
+) -> String {
     let severity = severity(notice);
     let topic = topic(notice);
     let cluster = cluster(notice);
@@ -55,10 +60,6 @@ pub(super) fn group(notice: &Notice, standing: u32, style: super::Style) -> Stri
             format!("[{severity}] {cluster}：{standing} 个未解决：{topic}")
         }
     };
-    let first = notice
-        .tickets
-        .iter()
-        .find(|ticket| ticket.state == ToldState::Firing);
     if let Some(first) = first {
         line.push_str(" - ");
         line.push_str(&one(first, style));

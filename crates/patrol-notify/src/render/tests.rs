@@ -65,11 +65,16 @@ fn notice(tickets: Vec<NoticeTicket>) -> Notice {
         receiver: "soc".into(),
         policy: "production".into(),
         reason: AlertReason::Reminder,
+        next_within: None,
         group: Group {
             key: "g-1".into(),
             labels: vec![("check".into(), "sidecar-missing".into())],
         },
         standing: 0,
+        incident: 0,
+        begins_incident: false,
+        acknowledges: false,
+        gone: None,
         numbered: 0,
         counts: Counts {
             firing: 5,
@@ -80,6 +85,7 @@ fn notice(tickets: Vec<NoticeTicket>) -> Notice {
             ..Counts::default()
         },
         tickets,
+        others: vec![],
     }
 }
 

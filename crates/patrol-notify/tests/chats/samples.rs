@@ -171,14 +171,20 @@ pub fn notice(tickets: Vec<NoticeTicket>) -> Notice {
         receiver: "soc".into(),
         policy: "production".into(),
         reason: first.filter(|_| same).unwrap_or(AlertReason::Mixed),
+        next_within: None,
         group: Group {
             key: "check=sidecar-missing".into(),
             labels: vec![("check".into(), "sidecar-missing".into())],
         },
         standing: 0,
+        incident: 0,
+        begins_incident: false,
+        acknowledges: false,
+        gone: None,
         numbered: 0,
         counts,
         tickets,
+        others: vec![],
     }
 }
 

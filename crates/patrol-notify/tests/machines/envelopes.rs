@@ -1,7 +1,8 @@
 //! CloudEvents and the message of Alertmanager's webhook, field by field.
 
 use patrol_api::time::Time;
-use patrol_core::notice::NoticeKind;
+use patrol_api::words::Severity;
+use patrol_core::notice::{NoticeKind, NoticeTicket};
 use serde_json::{Value, json};
 
 use crate::samples::*;
@@ -149,6 +150,57 @@ fn a_message_of_ends_alone_is_resolved() {
     assert_eq!(message["status"], "resolved");
 }
 
+/// Readers close a group without a firing alert: one of its tickets that ends is not the end of the group.
+#[test]
+fn a_group_of_which_tickets_stand_is_never_resolved() {
+    let mut ends = notice(vec![closed(1)]);
+    ends.others = vec![ticket(2)];
+    let parts = render(&alertmanager_v4(), &ends);
+    let message = body(&parts[0]);
+    assert_eq!(message["status"], "firing");
+    let states: Vec<&str> = message["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| alert["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["resolved", "firing"]);
+    assert_eq!(parts[0].event_ids, ["event000001"], "only that one is told");
+    // Nor where what fires is in another message.
+    let mut many: Vec<NoticeTicket> = (1..=300).map(closed).collect();
+    many.push(ticket(301));
+    let parts = render(&alertmanager_v4(), &notice(many));
+    assert!(parts.len() > 1);
+    for part in &parts {
+        assert_eq!(body(part)["status"], "firing");
+        assert!(part.body.len() <= 64 * 1024, "{}", part.body.len());
+    }
+}
+
+/// Or its end would be one of another alert.
+#[test]
+fn an_alert_that_becomes_graver_is_the_same_alert() {
+    let mut graver = ticket(1);
+    graver.severity = Severity::Critical;
+    let name = |ticket: NoticeTicket| {
+        let message = body(&render(&alertmanager_v4(), &notice(vec![ticket]))[0]);
+        message["alerts"][0]["fingerprint"].clone()
+    };
+    assert_eq!(name(ticket(1)), name(graver));
+    assert_ne!(name(ticket(1)), name(ticket(2)));
+}
+
+#[test]
+fn a_probe_is_over_at_once() {
+    let parts = render(&alertmanager_v4(), &bare(NoticeKind::Test));
+    let states: Vec<_> = parts
+        .iter()
+        .map(|part| body(part)["status"].clone())
+        .collect();
+    assert_eq!(states, ["firing", "resolved"]);
+    assert_ne!(parts[0].webhook_id, parts[1].webhook_id);
+}
+
 /// The value that prometheus/common gives for these labels, from its own test (`model/labelset_test.go` uses FNV-1a with
 /// a separator of 255): computed by hand for the empty set and a pair.
 #[test]
@@ -161,7 +213,9 @@ fn fingerprints_are_those_of_prometheus() {
     let message = body(&render(&alertmanager_v4(), &notice(vec![ticket(1)]))[0]);
     let alert = &message["alerts"][0];
     let mut bytes = vec![];
-    for (name, value) in alert["labels"].as_object().unwrap() {
+    // All but what may change while the alert is the same.
+    let labels = alert["labels"].as_object().unwrap();
+    for (name, value) in labels.iter().filter(|(name, _)| *name != "severity") {
         bytes.extend(name.as_bytes());
         bytes.push(255);
         bytes.extend(value.as_str().unwrap().as_bytes());

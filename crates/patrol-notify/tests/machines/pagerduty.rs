@@ -71,48 +71,58 @@ fn other_groups_policies_receivers_and_clusters_are_other_incidents() {
     assert!(keys.iter().all(|key| key.len() <= 255));
 }
 
+/// Somebody acknowledged the incident that stands: what must be heard begins the next one, however many tickets are concerned.
 #[test]
 fn a_missed_deadline_is_heard_in_spite_of_an_acknowledgement() {
+    let first = acts(&standing(vec![ticket(1), ticket(2), ticket(3)], 3));
     let mut escalated = ticket(3);
     escalated.reason = AlertReason::Escalated;
     escalated.level = 1;
-    let notice = standing(vec![breached(1), ticket(2), escalated.clone()], 3);
-    let all = events(&notice);
-    let told: Vec<&[String]> = all.iter().map(|(_, ids)| ids.as_slice()).collect();
-    assert_eq!(
-        told,
-        [&["event000001"][..], &["event000003"], &["event000002"]]
-    );
-    let keys: BTreeSet<String> = acts(&notice).into_iter().map(|(_, key)| key).collect();
-    assert_eq!(keys.len(), 3);
+    let mut next = standing(vec![ticket(2), breached(1), escalated], 3);
+    (next.incident, next.begins_incident) = (1, true);
+    let acted = acts(&next);
+    assert_eq!(acted[0].0, "trigger");
+    assert_ne!(acted[0].1, first[0].1, "another incident");
+    // Only once that stands is the one before over.
+    assert_eq!(acted[1..], [("resolve".to_owned(), first[0].1.clone())]);
+    let all = events(&next);
+    assert_eq!(all[0].1.len(), 3, "all is told by the first event");
+    let summary = all[0].0["payload"]["summary"].as_str().unwrap();
     assert!(
-        all[0].0["payload"]["summary"]
-            .as_str()
-            .unwrap()
-            .contains("web-1")
+        summary.contains("web-1"),
+        "what passed comes first: {summary}"
     );
 
-    // It ends with its ticket, before the end of the ticket is recorded.
-    let mut over = closed(1);
-    over.sla_breached = true;
-    let mut over_too = closed(3);
-    over_too.level = 1;
-    let ends = standing(vec![over, over_too], 1);
-    let acted = acts(&ends);
-    assert_eq!(
-        (
-            acted[0].0.as_str(),
-            acted[1].0.as_str(),
-            acted[2].0.as_str()
-        ),
-        ("resolve", "resolve", "trigger")
-    );
-    assert!(keys.contains(&acted[0].1) && keys.contains(&acted[1].1));
-    assert_eq!(events(&ends)[2].1.len(), 2);
-    // Another episode is another incident.
-    let mut again = breached(1);
-    again.episode = 2;
-    assert!(!keys.contains(&acts(&standing(vec![again], 1))[0].1));
+    // What is told later goes there, and the end ends it and those whose end may have been lost.
+    next.begins_incident = false;
+    next.tickets = vec![ticket(2)];
+    assert_eq!(acts(&next), [("trigger".to_owned(), acted[0].1.clone())]);
+    next.incident = 9;
+    next.tickets = vec![closed(1), closed(2)];
+    next.standing = 0;
+    let ended = acts(&next);
+    assert_eq!(ended.len(), 4);
+    assert!(ended.iter().all(|(action, _)| action == "resolve"));
+    let keys: BTreeSet<&String> = ended.iter().map(|(_, key)| key).collect();
+    assert_eq!(keys.len(), 4);
+    let told: Vec<usize> = events(&next).iter().map(|(_, ids)| ids.len()).collect();
+    assert_eq!(told, [0, 0, 0, 2], "recorded when all of them are over");
+}
+
+/// It came and went while PagerDuty could not be reached: nobody was called, so it shows up, and is over.
+#[test]
+fn what_is_told_late_shows_up_and_is_over() {
+    let mut late = closed(1);
+    late.reason = AlertReason::Late;
+    let notice = standing(vec![late], 0);
+    let acted = acts(&notice);
+    let actions: Vec<&str> = acted.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    assert_eq!(acted[0].1, acted[1].1);
+    let all = events(&notice);
+    assert_eq!((all[0].1.len(), all[1].1.len()), (0, 1));
+    let summary = all[0].0["payload"]["summary"].as_str().unwrap();
+    assert!(summary.contains("web-1"), "{summary}");
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub fn pagerduty() -> Endpoint {
             key: "key".into(),
         },
         url: "https://events.pagerduty.com/v2/enqueue".into(),
+        incident_per: patrol_api::receiver::IncidentPer::Group,
     })
 }
 
@@ -176,11 +177,16 @@ pub fn notice(tickets: Vec<NoticeTicket>) -> Notice {
         receiver: "soc".into(),
         policy: "production".into(),
         reason: AlertReason::Mixed,
+        next_within: None,
         group: Group {
             key: "check=sidecar-missing".into(),
             labels: vec![("check".into(), "sidecar-missing".into())],
         },
         standing: firing as u32,
+        incident: 0,
+        begins_incident: false,
+        acknowledges: false,
+        gone: None,
         numbered: 0,
         counts: Counts {
             firing: firing as u32,
@@ -189,6 +195,7 @@ pub fn notice(tickets: Vec<NoticeTicket>) -> Notice {
             ..Counts::default()
         },
         tickets,
+        others: vec![],
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes over the wire, and what a well-behaved or rude receiver's reply becomes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 const KNOWN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[tokio::test]
-async fn the_request_is_a_signed_standard_webhook() {
+async fn row89_a_standard_webhook_has_both_signatures_while_secrets_rotate() {
     let (seen, mut requests) = mpsc::unbounded_channel();
     let server = Server::start(move |mut stream| {
         let seen = seen.clone();
@@ -75,6 +76,8 @@ async fn the_request_is_a_signed_standard_webhook() {
         signature.starts_with("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= v1,"),
         "{signature}"
     );
+    let both: BTreeSet<&str> = signature.split(' ').collect();
+    assert_eq!(both.len(), 2, "{signature}");
     for name in [
         "accept-encoding",
         "cookie",
@@ -133,7 +136,7 @@ async fn receivers_share_no_connection() {
 }
 
 #[tokio::test]
-async fn statuses_over_the_wire() {
+async fn row79_statuses_over_the_wire() {
     let seven = Class::Throttled {
         retry_after: Some(Duration::from_secs(7)),
     };
@@ -201,7 +204,7 @@ async fn interim_replies_are_not_the_reply() {
 
 /// F17: to metadata in every spelling, elsewhere, in a circle: none is followed.
 #[tokio::test]
-async fn f17_no_redirect_is_followed() {
+async fn f17_row81_no_redirect_is_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for status in [
         "301 Moved",
@@ -260,7 +263,7 @@ async fn a_cookie_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_blocked_literal_is_never_connected_to() {
+async fn f19_a_blocked_literal_is_never_connected_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let client = Client::new(ClientConfig {
@@ -311,7 +314,7 @@ async fn an_allow_list_decides_at_connect_time() {
 
 /// F18: a public address at the check and metadata at the connection.
 #[tokio::test]
-async fn f18_a_name_that_changes_its_mind_gains_nothing() {
+async fn f18_row83_a_name_that_changes_its_mind_gains_nothing() {
     let server = Server::replying(&reply("200 OK", "connection: close\r\n", "")).await;
     let lookup = Scripted::new(&[
         &["127.0.0.1"],

@@ -58,7 +58,7 @@ async fn bounded(client: &Client, url: impl Into<Secret>) -> Outcome {
 const DRIP: Option<Duration> = Some(Duration::from_millis(20));
 
 #[tokio::test]
-async fn dripping_headers_end_with_the_deadline() {
+async fn f9_row77_dripping_headers_end_with_the_deadline() {
     let (server, mut ends) = flooding("HTTP/1.1 200 OK\r\nx-slow: ", b"a".to_vec(), DRIP).await;
     let outcome = bounded(&client(), server.url("/")).await;
     assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
@@ -68,7 +68,7 @@ async fn dripping_headers_end_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_dripping_body_ends_soon_and_the_head_has_decided() {
+async fn f9_row77_a_dripping_body_ends_soon_and_the_head_has_decided() {
     for (head, class) in [
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n",
@@ -94,7 +94,7 @@ async fn a_dripping_body_ends_soon_and_the_head_has_decided() {
 }
 
 #[tokio::test]
-async fn f10_an_endless_body_is_cut() {
+async fn f10_row78_an_endless_body_is_cut() {
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n",
@@ -133,7 +133,7 @@ async fn f10_endless_headers_are_cut() {
 }
 
 #[tokio::test]
-async fn a_promised_body_that_never_comes_changes_nothing() {
+async fn row78_a_promised_body_that_never_comes_changes_nothing() {
     let (closed, mut ends) = mpsc::unbounded_channel();
     let server = Server::start(move |mut stream| {
         let closed = closed.clone();
@@ -156,7 +156,7 @@ async fn a_promised_body_that_never_comes_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_reply_cut_after_its_head_was_still_given() {
+async fn row84_a_reply_cut_after_its_head_was_still_given() {
     let server = Server::start(|mut stream| async move {
         read_request(&mut stream).await.unwrap();
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhello";
@@ -171,7 +171,7 @@ async fn a_reply_cut_after_its_head_was_still_given() {
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_deadline() {
+async fn f9_row76_silence_ends_with_the_deadline() {
     // Reads, never answers.
     let server = Server::start(|mut stream| async move { until_closed(&mut stream).await }).await;
     let outcome = bounded(&client(), server.url("/")).await;
@@ -218,16 +218,16 @@ async fn a_reset_or_nonsense_is_transient() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_transient() {
+async fn row75_a_closed_port_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let outcome = bounded(&client(), format!("http://{address}/")).await;
-    assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
+    assert_eq!((outcome.class, outcome.status), (Class::Unreached, None));
 }
 
 #[tokio::test]
-async fn a_black_hole_ends_with_the_connect_time() {
+async fn row75_a_black_hole_ends_with_the_connect_time() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -241,7 +241,7 @@ async fn a_black_hole_ends_with_the_connect_time() {
         assert!(held.len() < 100, "the accept queue never fills");
     }
     let outcome = bounded(&client(), format!("http://{address}/")).await;
-    assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
+    assert_eq!((outcome.class, outcome.status), (Class::Unreached, None));
     assert!(
         outcome.detail.contains("connect time"),
         "{}",
@@ -265,7 +265,7 @@ impl Lookup for Broken {
 }
 
 #[tokio::test]
-async fn a_broken_resolver_is_transient() {
+async fn row75_a_broken_resolver_is_no_connection() {
     for (lookup, words) in [
         (Broken::Fails, "does not resolve"),
         (Broken::Hangs, "connect time"),
@@ -276,7 +276,7 @@ async fn a_broken_resolver_is_transient() {
         })
         .unwrap();
         let outcome = bounded(&client, "http://receiver.test/").await;
-        assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
+        assert_eq!((outcome.class, outcome.status), (Class::Unreached, None));
         assert!(outcome.detail.contains(words), "{}", outcome.detail);
         assert_eq!(outcome.host, "receiver.test");
     }
@@ -298,7 +298,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn nothing_secret_and_nothing_received_is_shown() {
+async fn f36_nothing_secret_and_nothing_received_is_shown() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -45,7 +45,7 @@ async fn a_certificate_of_the_receivers_authority_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_we_do_not_have_is_named() {
+async fn row82_a_client_certificate_we_do_not_have_is_named() {
     let (servers, clients) = (Authority::new(), Authority::new());
     for versions in EACH {
         let server = serve(servers.asking(&clients, versions)).await;
@@ -55,7 +55,7 @@ async fn a_client_certificate_we_do_not_have_is_named() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_is_refused_is_named() {
+async fn row82_a_client_certificate_that_is_refused_is_named() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let expired = clients.issue("patrol", |params| {
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -79,7 +79,7 @@ async fn a_client_certificate_that_is_refused_is_named() {
 
 /// Row 82 of the faults: who we are changes nothing about who the receiver has to be.
 #[tokio::test]
-async fn a_receiver_that_asks_is_verified_like_any_other() {
+async fn row82_a_receiver_that_asks_is_verified_like_any_other() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let ours = clients.issue("patrol", |_| {}).pem;
     let server = serve(servers.asking(&clients, &[&TLS13])).await;

@@ -439,7 +439,7 @@ async fn a_receivers_own_failures_stay_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_never_sent_to_is_not_even_asked_for() {
+async fn f19_what_is_never_sent_to_is_not_even_asked_for() {
     let proxy = Proxy::start(Manner::Says("HTTP/1.1 200 OK\r\n\r\n")).await;
     let egress = proxy.egress().never(["api.corp.test".to_owned()]);
     let filter = Filter::new(false, ["10.96.0.1".parse().unwrap()], None);

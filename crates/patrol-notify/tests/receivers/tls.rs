@@ -10,7 +10,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 /// An authority of our own.
@@ -148,7 +148,7 @@ pub fn assert_config(outcome: &Outcome, words: &str) {
 }
 
 #[tokio::test]
-async fn an_own_authority_works_and_the_system_does_not_know_it() {
+async fn row82_an_own_authority_works_and_the_system_does_not_know_it() {
     let authority = Authority::new();
     let server = serve(server_config(authority.issue("receiver.test", |_| {}))).await;
     let outcome = send(&server, Some(authority.pem())).await;
@@ -164,7 +164,7 @@ async fn an_own_authority_works_and_the_system_does_not_know_it() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_refused() {
+async fn row82_a_self_signed_certificate_is_refused() {
     let own = rcgen::generate_simple_self_signed(vec!["receiver.test".into()]).unwrap();
     let pem = Secret::from(own.cert.pem());
     let server = serve(server_config(Identity {
@@ -182,7 +182,7 @@ async fn a_self_signed_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn name_and_dates_are_verified() {
+async fn row82_name_and_dates_are_verified() {
     let authority = Authority::new();
     let server = serve(server_config(authority.issue("other.test", |_| {}))).await;
     assert_config(&send(&server, Some(authority.pem())).await, "host name");
@@ -202,6 +202,38 @@ async fn name_and_dates_are_verified() {
     assert_config(&send(&server, Some(authority.pem())).await, "not valid yet");
 }
 
+/// Answers the first record of a client with these bytes. No library speaks versions as old any more.
+async fn answers_hello(answer: &'static [u8]) -> Server {
+    Server::start(move |mut stream| async move {
+        let mut header = [0; 5];
+        stream.read_exact(&mut header).await.unwrap();
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        stream.write_all(answer).await.unwrap();
+        until_closed(&mut stream).await;
+    })
+    .await
+}
+
+/// One that knows of newer versions refuses ours with an alert; one that does not offers its own.
+#[tokio::test]
+async fn row82_a_protocol_that_is_too_old_is_named() {
+    // Record: alert, TLS 1.0, 2 bytes. Fatal, protocol_version.
+    let refuses = answers_hello(&[21, 3, 1, 0, 2, 2, 70]).await;
+    // Record: handshake, TLS 1.0, 42 bytes. ServerHello, 38 bytes: TLS 1.0, random, no session,
+    // TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+    let offers = answers_hello(
+        b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01\
+          0123456789abcdef0123456789abcdef\x00\x00\x2f\x00",
+    )
+    .await;
+    for server in [refuses, offers] {
+        let outcome = send(&server, None).await;
+        assert_config(&outcome, "it needs TLS 1.2 or newer");
+        assert_eq!(server.connections(), 1, "and is not tried again");
+    }
+}
+
 #[tokio::test]
 async fn tls_to_a_plain_port_is_named() {
     let server = Server::start(|mut stream| async move {
@@ -219,6 +251,6 @@ async fn tls_to_a_plain_port_is_named() {
 async fn a_handshake_that_stalls_ends_with_the_connect_time() {
     let server = Server::start(|mut stream| async move { until_closed(&mut stream).await }).await;
     let outcome = send(&server, None).await;
-    assert_eq!((outcome.class, outcome.status), (Class::Transient, None));
+    assert_eq!((outcome.class, outcome.status), (Class::Unreached, None));
     assert!(outcome.detail.contains("connect time"), "{outcome:?}");
 }

@@ -275,6 +275,7 @@ fn told(n: usize) -> Ticket {
             reason: Some(AlertReason::Opened),
             level: 0,
             digest: false,
+            quiet_at: None,
         })
         .collect();
     let mut ticket = ticket::new_object(&key, finding, &status);

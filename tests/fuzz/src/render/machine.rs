@@ -43,7 +43,7 @@ fn pagerduty(body: &Value) {
     let key = text(&body["dedup_key"]);
     assert!((1..=255).contains(&key.chars().count()), "{key}");
     match text(&body["event_action"]) {
-        "resolve" => {}
+        "resolve" | "acknowledge" => {}
         "trigger" => {
             let payload = &body["payload"];
             let summary = text(&payload["summary"]).chars().count();

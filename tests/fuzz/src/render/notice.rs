@@ -5,7 +5,7 @@ use patrol_api::time::Time;
 use patrol_api::words::{
     AlertReason, Layer, OverlayKind, Party, Phase, Resolution, Severity, ToldState,
 };
-use patrol_core::notice::{Alarm, Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
+use patrol_core::notice::{Alarm, Cluster, Counts, Gone, Group, Notice, NoticeKind, NoticeTicket};
 
 use crate::feed::Feed;
 
@@ -72,6 +72,7 @@ pub(super) fn choose(feed: &mut Feed<'_>, texts: &[String]) -> Notice {
         receiver: texts.take(NAME),
         policy: texts.take(NAME),
         reason: *feed.pick(AlertReason::ALL),
+        next_within: None,
         group: Group {
             key: texts.take(2 * NAME),
             labels,
@@ -79,6 +80,14 @@ pub(super) fn choose(feed: &mut Feed<'_>, texts: &[String]) -> Notice {
         standing: *feed.pick(&[0, 1, 2, 1001]),
         numbered: *feed.pick(&[0, 1, 70_000]),
         counts: counted(&tickets),
+        incident: u64::from(feed.byte() & 7),
+        begins_incident: feed.flag(),
+        acknowledges: feed.flag(),
+        gone: (tickets.is_empty() && feed.flag()).then(|| Gone {
+            count: u64::from(feed.byte()),
+            since: Time::from_unix(NOW),
+        }),
+        others: tickets.iter().take(feed.upto(3)).cloned().collect(),
         tickets,
     }
 }

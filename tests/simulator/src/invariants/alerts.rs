@@ -65,6 +65,8 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             + usize::from(answerless)
             + copies.iter().filter(|t| t.repeated).count()
             + usize::from(new.repeated)
+            + copies.iter().filter(|t| t.begins).count()
+            + usize::from(new.begins)
             // It lay in its process's own queue for longer than the process waits.
             + usize::from(new.asked + LOST_AFTER <= new.at)
             + sim.book.upsets.iter().filter(|at| **at >= asked).count();
@@ -90,8 +92,18 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
                 .filter(|t| t.state == ToldState::Firing && t.rank == (episode, seq, n - 1))
                 .map(|t| t.at)
                 .min();
-            match before {
+            // What people did moves no reminder: the wait counts from what was told before that.
+            let loud = of_place
+                .iter()
+                .filter(|t| t.state == ToldState::Firing && !t.reason.is_quiet())
+                .filter(|t| (t.rank.0, t.rank.1) == (episode, seq) && t.rank.2 < n)
+                .map(|t| (std::cmp::Reverse(t.rank.2), t.at))
+                .min()
+                .map(|(_, at)| at);
+            match before.and(loud) {
                 None => Some("without the telling before it".to_owned()),
+                // What people did comes when they do it.
+                Some(_) if new.reason.is_quiet() => None,
                 Some(at) if new.at < at + shortest && copies.is_empty() => {
                     let jumped = sim.book.jumps.iter().any(|jump| *jump >= at);
                     (!jumped).then(|| {
@@ -143,7 +155,9 @@ fn is_known(sim: &Sim, told: &Taken) -> bool {
         .get(Kind::Ticket, &told.place)
         .map(|ticket| text(ticket, "/spec/finding/policy").to_owned());
     let edited = policy.and_then(|policy| sim.book.edited.get(&policy).copied());
-    !(edited.is_some_and(|edited| edited >= told.at) && sim.book.upset_since(told.at))
+    let was_edited = edited.is_some_and(|edited| edited >= told.at);
+    let is_lost = was_edited && sim.book.upset_since(told.at);
+    !(is_lost || sim.book.lost_the_way(told.at))
 }
 
 /// Whether a process may have begun with a status that somebody else wrote.
@@ -467,7 +481,10 @@ pub fn at_end(sim: &mut Sim) {
                 .taken
                 .iter()
                 .filter(|t| {
-                    t.place == place && t.receiver == receiver.uid && t.state == ToldState::Firing
+                    t.place == place
+                        && t.receiver == receiver.uid
+                        && t.state == ToldState::Firing
+                        && !t.reason.is_quiet()
                 })
                 .map(|t| t.at)
                 .max();

@@ -192,7 +192,7 @@ fn rests(sim: &Sim, new: &Taken) -> Option<String> {
         .filter(|p| p.edge == (episode, seq) && p.uid == new.ticket_uid)
         .find(knew)?;
     let urgent = n == 1 && paused.urgent && paused.waiver.is_none();
-    (!urgent).then(|| format!("rests since {} s", paused.at / 1000))
+    (!urgent && !new.reason.is_quiet()).then(|| format!("rests since {} s", paused.at / 1000))
 }
 
 /// Whoever is called because a ticket is old is not called before it is.

@@ -24,6 +24,8 @@ pub fn at_rest(sim: &mut Sim) {
     let mut policies = std::collections::BTreeMap::new();
     let mut loud = vec![];
     let mut delivery = 0;
+    // An alert that nobody takes, or nobody is there to take, is noticed after a while.
+    let undelivered = sim.scenario.moody || undelivered::is_somebody_missing(sim);
     for write in sim.book.writes.iter().filter(|w| w.at >= from) {
         match write.what {
             Wrote::Ledger => ledger += 1,
@@ -32,9 +34,9 @@ pub fn at_rest(sim: &mut Sim) {
             // A resolved ticket's time is over.
             Wrote::Delete => {}
             // Whoever was unwell is asked again within ten minutes, and only then it ends.
-            _ if sim.scenario.moody && is_about_delivery(sim, &write.key) => delivery += 1,
+            _ if undelivered && is_about_delivery(sim, &write.key) => delivery += 1,
             // Which is told to a policy's own webhook, whose address is kept for that.
-            Wrote::Finalizer if sim.scenario.moody => delivery += 1,
+            Wrote::Finalizer if undelivered => delivery += 1,
             Wrote::Create | Wrote::Status | Wrote::Labels | Wrote::Finalizer | Wrote::Waiver => {
                 loud.push(format!("{:?} of {} at {}", write.what, write.key, write.at));
             }

@@ -33,8 +33,11 @@ pub fn at_rest(sim: &mut Sim) {
             continue;
         }
         let policy = &ticket.spec.finding.subject.name;
-        let open = is_open(&ticket);
-        if !open && surely.contains(policy) {
+        let ended = ticket
+            .status
+            .as_ref()
+            .is_some_and(|s| s.phase == Phase::Resolved);
+        if ended && surely.contains(policy) {
             let how = format!("alerts of {policy} are undelivered, and {place} is resolved");
             sim.break_promise("I1", how);
         }
@@ -68,35 +71,63 @@ pub fn may_hold(sim: &Sim, policy: &str) -> bool {
         gone && of.is_some_and(|name| name == policy || name == COVERAGE_POLICY)
             && receiver.is_some_and(|r| is_end_owed(sim, place, r))
     });
-    ends || sim.world.tickets().iter().any(|(place, ticket)| {
-        if !counts(&ticket.spec.finding) {
-            return false;
-        }
-        let took_lately = sim
-            .book
-            .taken
-            .iter()
-            .any(|t| t.place == *place && t.at >= lately);
-        let owes = if is_open(ticket) {
-            let mut names = audience(sim, ticket, &there).into_iter();
-            names.any(|name| {
-                let owed = |r: &Receiver| {
-                    !has_edge(sim, place, ticket, r) || is_reminder_owed(sim, place, r)
+    ends || names_nobody(sim, policy)
+        || sim.world.tickets().iter().any(|(place, ticket)| {
+            if !counts(&ticket.spec.finding) {
+                return false;
+            }
+            let took_lately = sim
+                .book
+                .taken
+                .iter()
+                .any(|t| t.place == *place && t.at >= lately);
+            let owes = if is_open(ticket) {
+                // Also by who hears of it because it is old, or in another's stead.
+                let refused = |r: &Receiver| {
+                    let refused = (place.clone(), r.uid.clone());
+                    sim.book.parked.contains_key(&refused)
                 };
-                there.get(&name).is_some_and(owed)
-            })
-        } else {
-            let owed = |r: &Receiver| {
-                // Its opening may have been taken, for all that the process knows, and the end was refused.
-                let refused = (place.clone(), r.uid.clone());
-                sim.book.parked.contains_key(&refused)
-                    || is_end_owed(sim, place, r)
-                    || is_missed(sim, place, ticket, r)
+                let mut names = audience(sim, ticket, &there).into_iter();
+                there.values().any(refused)
+                    || names.any(|name| {
+                        let owed = |r: &Receiver| {
+                            !has_edge(sim, place, ticket, r) || is_reminder_owed(sim, place, r)
+                        };
+                        there.get(&name).is_some_and(owed)
+                    })
+            } else {
+                let owed = |r: &Receiver| {
+                    // Its opening may have been taken, for all that the process knows, and the end was refused.
+                    let refused = (place.clone(), r.uid.clone());
+                    sim.book.parked.contains_key(&refused)
+                        || is_end_owed(sim, place, r)
+                        || is_missed(sim, place, ticket, r)
+                };
+                there.values().any(owed)
             };
-            there.values().any(owed)
-        };
-        took_lately || owes
+            took_lately || owes
+        })
+}
+
+/// Whether a policy names a receiver that is not there, or did a moment ago.
+fn names_nobody(sim: &Sim, policy: &str) -> bool {
+    let lately = sim.now.saturating_sub(5 * MINUTE);
+    if sim.book.rerouted.iter().any(|at| *at >= lately) {
+        return true;
+    }
+    let there = receivers(sim);
+    sim.truth.policies().get(policy).is_some_and(|policy| {
+        let alerts = &policy.spec.alerts;
+        let steps = alerts.escalation.iter().filter_map(|s| s.receiver.as_ref());
+        let mut names = alerts.receivers.iter().map(|r| &r.name).chain(steps);
+        names.any(|name| !there.contains_key(name))
     })
+}
+
+/// Whether any policy names a receiver that is not there.
+pub fn is_somebody_missing(sim: &Sim) -> bool {
+    let policies = sim.truth.policies();
+    policies.keys().any(|policy| names_nobody(sim, policy))
 }
 
 /// I4: whoever ends the ticket has seen that nothing is undelivered.

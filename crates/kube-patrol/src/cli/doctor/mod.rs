@@ -6,11 +6,14 @@ mod crds;
 mod install;
 mod line;
 mod metrics;
+mod network;
 mod objects;
 mod rights;
 mod server;
+mod waivers;
 
 use clap::ValueEnum;
+use patrol_api::time::Time;
 use patrol_kube::ask::Resource;
 use patrol_kube::{Connection, boot_clock};
 
@@ -25,7 +28,7 @@ use line::{Level, Line};
   kube-patrol doctor --metrics-url http://127.0.0.1:8080/metrics
 
 It looks at the API server and its clock, the CustomResourceDefinitions, the rights of the
-operator, its Lease, policies, receivers, metrics and admission policies, with your rights:
+operator, its Lease, policies, receivers, waivers, metrics and admission policies, with your rights:
 what you may not see is a line of its own.
 Exit code: 0 clean, 1 findings, 2 could not run, 3 could not see everything.")]
 pub struct Args {
@@ -93,19 +96,29 @@ async fn examine(args: &Args) -> Result<Vec<Line>, Failure> {
     let me = me.unwrap_or_default();
     lines.extend(rights::examine(http, &me, &args.namespace, &args.service_account).await);
     lines.push(install::lease(http, &args.namespace, now).await);
-    lines.extend(policies_and_receivers(&connection, now).await);
+    lines.extend(policies_and_receivers(&connection, args, now).await);
     lines.push(metrics::examine(args.metrics_url.as_deref()).await);
     lines.extend(install::admission(http).await);
     Ok(lines)
 }
 
-async fn policies_and_receivers(connection: &Connection, now: patrol_api::time::Time) -> Vec<Line> {
+async fn policies_and_receivers(connection: &Connection, args: &Args, now: Time) -> Vec<Line> {
     let http = &connection.reads;
     let policies = http.list(&Resource::ours("patrolpolicies", "")).await;
     let receivers = http.list(&Resource::ours("alertreceivers", "")).await;
+    let is_far = policies
+        .iter()
+        .flatten()
+        .any(objects::is_webhook_out_of_reach)
+        || receivers.iter().flatten().any(objects::is_out_of_reach);
+    let limits = match is_far {
+        true => network::limiting(http, &args.namespace, &args.service_account).await,
+        false => Ok(vec![]),
+    };
+    let names = limits.as_deref().unwrap_or_default();
     let mut lines = vec![];
     match policies {
-        Ok(found) => lines.extend(objects::policies(&found, now)),
+        Ok(found) => lines.extend(objects::policies(&found, names, now)),
         Err(why) => lines.push(Line::unseen(
             "policies",
             "patrolpolicies",
@@ -114,12 +127,26 @@ async fn policies_and_receivers(connection: &Connection, now: patrol_api::time::
         )),
     }
     match receivers {
-        Ok(found) => lines.extend(objects::receivers(&found, now)),
+        Ok(found) => lines.extend(objects::receivers(&found, names, now)),
         Err(why) => lines.push(Line::unseen(
             "receivers",
             "alertreceivers",
             why,
             "list on alertreceivers of group kubepatrol.io",
+        )),
+    }
+    if let Err(why) = limits {
+        let right = network::right(&args.namespace);
+        let what = "whether a NetworkPolicy is why a receiver does not answer";
+        lines.push(Line::unseen("network", what, why, &right));
+    }
+    match http.list(&Resource::ours("ticketwaivers", "")).await {
+        Ok(found) => lines.extend(waivers::examine(&found, &args.namespace, now)),
+        Err(why) => lines.push(Line::unseen(
+            "waivers",
+            "ticketwaivers",
+            why,
+            "list on ticketwaivers of group kubepatrol.io in all namespaces",
         )),
     }
     lines

@@ -5,13 +5,18 @@ use patrol_api::condition;
 use patrol_api::policy::{PatrolPolicy, PatrolPolicyStatus};
 use patrol_api::receiver::AlertReceiver;
 use patrol_api::time::Time;
+use patrol_core::event::DeliveryClass;
 use patrol_core::schedule::Schedule;
 use serde_json::Value;
 
 use super::line::Line;
 use crate::cli::ui::{age, when};
 
-pub(super) fn policies(found: &[Value], now: Time) -> Vec<Line> {
+/// What the operator says of a receiver that does not answer.
+const OUT_OF_REACH: &str = DeliveryClass::Transient.as_str();
+
+/// `limits` are the NetworkPolicies that limit what the operator may connect to.
+pub(super) fn policies(found: &[Value], limits: &[String], now: Time) -> Vec<Line> {
     if found.is_empty() {
         return vec![
             Line::warn("policies", "there is no PatrolPolicy: nothing is patrolled")
@@ -33,7 +38,11 @@ pub(super) fn policies(found: &[Value], now: Time) -> Vec<Line> {
         lines.push(ready(&policy, &status).about(&name));
         lines.push(patrolled(&policy, &status, now).about(&name));
         lines.push(covered(&status).about(&name));
-        lines.push(alerting(&status).about(&name));
+        let limits = match is_webhook_out_of_reach(object) {
+            true => limits,
+            false => &[],
+        };
+        lines.push(alerting(&status, limits).about(&name));
     }
     lines
 }
@@ -118,19 +127,22 @@ fn covered(status: &PatrolPolicyStatus) -> Line {
     }
 }
 
-fn alerting(status: &PatrolPolicyStatus) -> Line {
+fn alerting(status: &PatrolPolicyStatus, limits: &[String]) -> Line {
     const CHECK: &str = "alerting";
+    let probe =
+        "kube-patrol test-receiver NAME (or policy/NAME) sends a probe and explains the answer";
     match said(status, "Alerting") {
         ("True", _, message) => Line::ok(CHECK, message),
-        ("False", reason, message) => Line::fail(CHECK, format!("{reason}: {message}")).fix(
-            "kube-patrol test-receiver NAME (or policy/NAME) sends a probe and explains the answer",
-        ),
+        ("False", reason, message) => fails(CHECK, format!("{reason}: {message}"), probe, limits),
         (_, "NoReceiver", message) => {
             Line::warn(CHECK, message).fix("name receivers in spec.alerts")
         }
-        (_, _, message) => Line::warn(CHECK, format!("not known yet: {message}")).fix(
-            "kube-patrol test-receiver NAME (or policy/NAME) sends a probe and explains the answer",
+        (_, "ClockSkew", message) => Line::warn(CHECK, format!("ClockSkew: {message}")).fix(
+            "let the nodes synchronise their clocks (chrony, systemd-timesyncd); docs/operations.md has more, KubePatrolClockSkew",
         ),
+        (_, _, message) => {
+            Line::warn(CHECK, format!("not known yet: {message}")).fix(probe)
+        }
     }
 }
 
@@ -141,12 +153,59 @@ fn said<'a>(status: &'a PatrolPolicyStatus, kind: &str) -> (&'a str, &'a str, &'
     })
 }
 
-pub(super) fn receivers(found: &[Value], now: Time) -> Vec<Line> {
+/// Whether a receiver does not answer, which something in between may be the cause of.
+pub(super) fn is_out_of_reach(object: &Value) -> bool {
+    let receiver = serde_json::from_value::<AlertReceiver>(object.clone()).ok();
+    let status = receiver.and_then(|receiver| receiver.status);
+    status.is_some_and(|status| {
+        condition::get(&status.conditions, "Ready")
+            .is_some_and(|ready| ready.status == "False" && ready.reason == OUT_OF_REACH)
+    })
+}
+
+/// Whether a policy's own webhook, which has no object and so no status of its own, may not answer. The condition tells of
+/// one receiver of the policy: of this one or, where there are several, of another.
+pub(super) fn is_webhook_out_of_reach(object: &Value) -> bool {
+    let Ok(policy) = serde_json::from_value::<PatrolPolicy>(object.clone()) else {
+        return false;
+    };
+    let status = policy.status.unwrap_or_default();
+    let ("False", "ReceiverUnavailable", message) = said(&status, "Alerting") else {
+        return false;
+    };
+    let about_it = message.strip_prefix(&format!("policy/{}: ", name(object)));
+    policy.spec.alerts.webhook.is_some()
+        && about_it.is_none_or(|class| class.starts_with(OUT_OF_REACH))
+}
+
+/// What fails, and the policies that may be why.
+fn fails(check: &'static str, says: String, probe: &str, limits: &[String]) -> Line {
+    if limits.is_empty() {
+        return Line::fail(check, says).fix(probe);
+    }
+    let limits = limits.join(", ");
+    Line::fail(
+        check,
+        format!("{says}; it may be that NetworkPolicy {limits} keeps the operator from it"),
+    )
+    .fix(format!(
+        "see whether NetworkPolicy {limits} lets the operator connect to it; {probe}"
+    ))
+}
+
+/// One line for each receiver. `limits` are the NetworkPolicies that limit what the operator may connect to.
+pub(super) fn receivers(found: &[Value], limits: &[String], now: Time) -> Vec<Line> {
     let mut lines = vec![];
     for object in found {
         let name = name(object);
         let line = match serde_json::from_value::<AlertReceiver>(object.clone()) {
-            Ok(receiver) => receiver_line(&receiver, &name, now),
+            Ok(receiver) => {
+                let limits = match is_out_of_reach(object) {
+                    true => limits,
+                    false => &[],
+                };
+                receiver_line(&receiver, &name, limits, now)
+            }
             Err(_) => Line::warn("receivers", "cannot be read by this program")
                 .fix("use the program that the operator runs"),
         };
@@ -159,7 +218,7 @@ pub(super) fn receivers(found: &[Value], now: Time) -> Vec<Line> {
     lines
 }
 
-fn receiver_line(receiver: &AlertReceiver, name: &str, now: Time) -> Line {
+fn receiver_line(receiver: &AlertReceiver, name: &str, limits: &[String], now: Time) -> Line {
     const CHECK: &str = "receivers";
     let status = receiver.status.clone().unwrap_or_default();
     let last = status.last_success_time.map_or_else(
@@ -178,7 +237,8 @@ fn receiver_line(receiver: &AlertReceiver, name: &str, now: Time) -> Line {
         .map(|c| (c.status.as_str(), c.reason.as_str(), c.message.as_str()))
         .collect();
     if let Some((_, reason, message)) = conditions.iter().find(|(s, ..)| *s == "False") {
-        return Line::fail(CHECK, format!("{reason}: {message}; {last}{owed}")).fix(probe);
+        let says = format!("{reason}: {message}; {last}{owed}");
+        return fails(CHECK, says, &probe, limits);
     }
     if conditions.is_empty() || conditions.iter().any(|(s, ..)| *s != "True") {
         return Line::warn(CHECK, format!("was not tried yet: {last}{owed}")).fix(probe);

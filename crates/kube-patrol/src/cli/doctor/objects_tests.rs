@@ -33,7 +33,7 @@ fn levels(lines: &[Line]) -> Vec<(&str, Level)> {
 }
 
 fn of(policy: Value) -> Vec<Line> {
-    policies(&[policy], now())
+    policies(&[policy], &[], now())
 }
 
 #[test]
@@ -109,10 +109,13 @@ fn a_policy_nobody_has_judged_warns() {
             .says
             .contains("not taken the latest change in")
     );
-    assert_eq!(levels(&policies(&[], now())), [("policies", Level::Warn)]);
+    assert_eq!(
+        levels(&policies(&[], &[], now())),
+        [("policies", Level::Warn)]
+    );
     let other = json!({"metadata": {"name": "x"}, "spec": {"schedule": 7}});
     assert_eq!(
-        levels(&policies(&[other], now())),
+        levels(&policies(&[other], &[], now())),
         [("policies", Level::Warn)]
     );
 }
@@ -130,7 +133,7 @@ fn a_receiver_says_when_it_last_accepted_and_what_it_is_owed() {
             ("SecretResolved", secret, "SecretMissing"),
         ])
     };
-    let line = |status: Value| receivers(&[receiver(status)], now()).remove(0);
+    let line = |status: Value| receivers(&[receiver(status)], &[], now()).remove(0);
     let well =
         line(json!({"conditions": all("True", "True"), "lastSuccessTime": "2026-11-29T11:55:00Z"}));
     assert_eq!(well.level, Level::Ok);
@@ -149,4 +152,101 @@ fn a_receiver_says_when_it_last_accepted_and_what_it_is_owed() {
         Level::Warn
     );
     assert_eq!(line(Value::Null).level, Level::Warn);
+}
+
+#[test]
+fn a_clock_that_is_off_is_no_receiver_in_trouble() {
+    let mut skewed = well();
+    skewed["status"]["conditions"] = conditions(&[
+        ("Ready", "True", "R"),
+        ("Covered", "True", "C"),
+        ("Alerting", "Unknown", "ClockSkew"),
+    ]);
+    let line = of(skewed).remove(3);
+    assert_eq!(line.level, Level::Warn);
+    assert_eq!(line.says, "ClockSkew: about ClockSkew");
+    assert!(
+        line.fix.contains("synchronise their clocks"),
+        "{}",
+        line.fix
+    );
+    assert!(!line.fix.contains("test-receiver"), "{}", line.fix);
+}
+
+#[test]
+fn row90_a_receiver_that_does_not_answer_names_the_policies_that_may_be_why() {
+    let receiver = |reason: &str| {
+        json!({"apiVersion": "kubepatrol.io/v1alpha1", "kind": "AlertReceiver", "metadata": {"name": "soc"},
+               "spec": {"webhook": {"url": "http://example.com/"}},
+               "status": {"conditions": conditions(&[("Ready", "False", reason)])}})
+    };
+    let limits = ["kube-patrol/deny".to_owned(), "kube-patrol/some".to_owned()];
+    let line =
+        |reason: &str, limits: &[String]| receivers(&[receiver(reason)], limits, now()).remove(0);
+    let down = line("Transient", &limits);
+    assert!(
+        down.says
+            .ends_with("; it may be that NetworkPolicy kube-patrol/deny, kube-patrol/some keeps the operator from it"),
+        "{}",
+        down.says
+    );
+    assert!(down.fix.contains("kube-patrol/deny") && down.fix.contains("test-receiver soc"));
+    assert!(!line("Transient", &[]).says.contains("NetworkPolicy"));
+    // Who refuses was reached.
+    assert!(!is_out_of_reach(&receiver("Config")));
+    assert!(!line("Config", &limits).says.contains("NetworkPolicy"));
+}
+
+/// It has no object of its own, so its policy is where it is seen.
+#[test]
+fn row90_a_webhook_of_a_policy_that_does_not_answer_names_the_policies_that_may_be_why() {
+    let limits = ["kube-patrol/deny".to_owned()];
+    let policy = |alerts: Value, reason: &str, message: &str| {
+        let mut policy = well();
+        policy["spec"]["alerts"] = alerts;
+        policy["status"]["conditions"] = conditions(&[("Alerting", "False", reason)]);
+        policy["status"]["conditions"][0]["message"] = json!(message);
+        policy
+    };
+    let own = json!({"webhook": {"url": "http://example.com/"}});
+    let named = json!({"receivers": [{"name": "soc"}]});
+    let both = json!({"webhook": {"url": "http://example.com/"}, "receivers": [{"name": "soc"}]});
+    for (alerts, reason, message, is_far) in [
+        (
+            &own,
+            "ReceiverUnavailable",
+            "policy/prod: Transient: x",
+            true,
+        ),
+        (&own, "ReceiverUnavailable", "policy/prod: Config: x", false),
+        (&own, "ReceiverNotFound", "policy/prod: Transient: x", false),
+        (&both, "ReceiverUnavailable", "another: Config: x", true),
+        (&named, "ReceiverUnavailable", "soc: Transient: x", false),
+    ] {
+        let object = policy(alerts.clone(), reason, message);
+        assert_eq!(
+            is_webhook_out_of_reach(&object),
+            is_far,
+            "{alerts} {message}"
+        );
+        let line = policies(std::slice::from_ref(&object), &limits, now()).remove(3);
+        assert_eq!(line.check, "alerting");
+        assert_eq!(
+            line.says.contains("NetworkPolicy kube-patrol/deny"),
+            is_far,
+            "{}",
+            line.says
+        );
+        assert_eq!(
+            line.fix.contains("kube-patrol/deny"),
+            is_far,
+            "{}",
+            line.fix
+        );
+        let open = policies(&[object], &[], now()).remove(3);
+        assert!(!open.says.contains("NetworkPolicy"), "{}", open.says);
+    }
+    let mut fine = well();
+    fine["spec"]["alerts"] = own;
+    assert!(!is_webhook_out_of_reach(&fine));
 }

@@ -11,9 +11,11 @@ use patrol_api::condition;
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_api::words::{Party, Phase};
+use patrol_core::engine::Foresight;
+use patrol_core::ticket::overlay::Waived;
 
 use super::ui::{self, Colour, when};
-use super::{Exit, Failure, find};
+use super::{Exit, Failure, Lang, find};
 use known::Known;
 
 /// Where the texts begin.
@@ -35,7 +37,7 @@ pub struct Args {
     state: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Args, lang: Lang) -> Result<Exit, Failure> {
     let namespace = args.namespace.as_deref();
     let (ticket, known) = match &args.state {
         Some(state) => {
@@ -51,15 +53,16 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         })?,
     };
     let now = patrol_kube::boot_clock::wall();
-    let mut out = head(&ticket);
+    let foresight = known.foresee(&ticket, now);
+    let mut out = head(&ticket, foresight.muted.as_ref(), lang);
     out.push_str(&told(&ticket));
-    out.push_str(&coming(&ticket, &known, now));
+    out.push_str(&coming(&ticket, &known, &foresight, now));
     out.push_str(&history(&ticket));
     out.push_str(&to_waive(&ticket, now));
     ui::print(&out)
 }
 
-fn head(ticket: &Ticket) -> String {
+fn head(ticket: &Ticket, mute: Option<&Waived>, lang: Lang) -> String {
     let width = ui::width();
     let status = ticket.status.clone().unwrap_or_default();
     let finding = &ticket.spec.finding;
@@ -82,6 +85,7 @@ fn head(ticket: &Ticket) -> String {
     line("Severity", ui::severity_of(ticket).to_string());
     line("State", state(&status));
     line("Overlay", overlay(ticket, &status));
+    line("Muted", mute.map(muted).unwrap_or_default());
     line(
         "Turn",
         turn(
@@ -104,7 +108,7 @@ fn head(ticket: &Ticket) -> String {
         );
     }
     line("Seen", seen(&status));
-    line("Fix", status.remediation.clone());
+    line("Fix", lang.remedy(&finding.check, &status.remediation));
     if let Some(due) = status.episode.due_at {
         let late = if status.episode.breached_at.is_some() {
             " (passed)"
@@ -138,18 +142,14 @@ fn told(ticket: &Ticket) -> String {
     out
 }
 
-fn coming(ticket: &Ticket, known: &Known, now: Time) -> String {
+fn coming(ticket: &Ticket, known: &Known, foresight: &Foresight, now: Time) -> String {
     let mut out = title("Next");
-    let steps = next::steps(ticket, known, now);
+    let steps = next::steps(ticket, known, foresight, now);
     if steps.is_empty() {
         out.push_str("  nothing by itself\n");
     }
     for step in steps {
-        let at = match step.at {
-            Some(at) if at > now => at.to_string(),
-            Some(_) => format!("{:<20}", "now"),
-            None => format!("{:<20}", "then"),
-        };
+        let at = format!("{:<20}", step.when.text(now));
         out.push_str(&ui::clean(&format!("  {at}  {}", step.what)));
         out.push('\n');
     }
@@ -262,6 +262,17 @@ fn overlay(ticket: &Ticket, status: &TicketStatus) -> String {
         }
     }
     parts.join("; ")
+}
+
+/// Who hears nothing of it for now, and because of whom.
+fn muted(mute: &Waived) -> String {
+    format!(
+        "until {} by {} (TicketWaiver {}): {}; only deadlines that pass and its end are told",
+        when(mute.until),
+        mute.owner,
+        mute.waiver,
+        mute.reason
+    )
 }
 
 /// When it was last looked at, or why it cannot be.

@@ -75,7 +75,7 @@ async fn send(args: Args) -> Result<Exit, Failure> {
         is_local || args.allow_loopback_receivers,
         denied,
         boot_clock::now,
-        super::operator::timings()?,
+        super::operator::requests()?,
     )
     .with_egress(egress);
     let policy = target.name.strip_prefix("policy/").unwrap_or_default();

@@ -189,6 +189,18 @@ impl Place {
     }
 
     async fn value(&self, name: &str, key: &str) -> Option<Secret> {
+        let value = self.found(name, key).await?;
+        if value.is_blank() {
+            let namespace = &self.namespace;
+            let says = format!(
+                "Secret {namespace}/{name}: the value of the key {key} is empty: write its value"
+            );
+            return self.fails(says, false);
+        }
+        Some(value)
+    }
+
+    async fn found(&self, name: &str, key: &str) -> Option<Secret> {
         let namespace = &self.namespace;
         let missing =
             |what: &str| format!("Secret {namespace}/{name}: {what}: create it with the key {key}");

@@ -2,6 +2,7 @@
 
 use patrol_core::effect::Target;
 use patrol_core::event::DeliveryClass;
+use patrol_notify::Outcome;
 
 use super::is_signed;
 use super::place::Trouble;
@@ -27,7 +28,14 @@ pub(super) fn explain(
     let kind = target.endpoint.kind().as_str();
     line("Receiver", &format!("{} ({kind})", target.name));
     line("Sent", &sent(target, tried));
-    line("Answer", &answer(tried));
+    line("Answer", &answer(tried.class, tried.outcome.as_ref()));
+    for (place, member) in tried.members.iter().enumerate() {
+        let answer = answer(member.delivery_class(), Some(member));
+        line(
+            &format!("Target {place}"),
+            &format!("{}: {answer}: {}", member.host, member.detail),
+        );
+    }
     line("Meaning", &meaning(tried, trouble));
     line("Do", &advice(tried, trouble, is_local));
     out
@@ -46,9 +54,9 @@ fn sent(target: &Target, tried: &Tried) -> String {
     format!("one patrol.test notice to {host}, {signed}, from this machine")
 }
 
-fn answer(tried: &Tried) -> String {
-    let class = tried.class.as_str();
-    match tried.outcome.as_ref().and_then(|o| o.status) {
+fn answer(class: DeliveryClass, outcome: Option<&Outcome>) -> String {
+    let class = class.as_str();
+    match outcome.and_then(|o| o.status) {
         Some(status) => format!("{class}, HTTP status {status}"),
         None => format!("{class}, no answer of the receiver"),
     }
@@ -76,7 +84,7 @@ fn advice(tried: &Tried, trouble: Option<&Trouble>, is_local: bool) -> String {
             "wait{}; it takes fewer messages than it gets: lower spec.rate, or look for another sender",
             wait.map_or(String::new(), |wait| format!(" {wait}"))
         ),
-        DeliveryClass::Transient => format!(
+        DeliveryClass::Transient | DeliveryClass::Unreached(_) => format!(
             "see whether it runs, and whether name, port and network are right; alerts are tried again with growing pauses of up to 10m.{within}"
         ),
         DeliveryClass::Payload => "see whether the address leads to an endpoint of this kind and format; alerts that are refused are sent in smaller parts, then tried again each hour".to_owned(),
@@ -95,7 +103,7 @@ mod tests {
     use super::*;
     use patrol_api::receiver::{Endpoint, WebhookSpec};
     use patrol_api::time::Span;
-    use patrol_notify::{Class, Outcome};
+    use patrol_notify::Class;
 
     fn target() -> Target {
         Target {
@@ -121,6 +129,29 @@ mod tests {
         Tried {
             class,
             outcome: class.was_sent().then_some(outcome),
+            members: vec![],
+        }
+    }
+
+    #[test]
+    fn each_member_of_a_cluster_is_a_line() {
+        let member = |class, status, host: &str| Outcome {
+            class,
+            status,
+            detail: "our words",
+            host: host.into(),
+        };
+        let mut tried = tried(DeliveryClass::Accepted, Some(200));
+        tried.members = vec![
+            member(Class::Transient, None, "am-0:9093"),
+            member(Class::Accepted, Some(200), "am-1:9093"),
+        ];
+        let text = explain(&target(), &tried, None, false);
+        for line in [
+            "Target 0:  am-0:9093: Transient, no answer of the receiver: our words",
+            "Target 1:  am-1:9093: Accepted, HTTP status 200: our words",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
     }
 
@@ -130,6 +161,7 @@ mod tests {
             DeliveryClass::Accepted,
             DeliveryClass::Throttled(Some(Span::seconds(90))),
             DeliveryClass::Transient,
+            DeliveryClass::Unreached("the reason"),
             DeliveryClass::Payload,
             DeliveryClass::Config("the reason"),
             DeliveryClass::Blocked,

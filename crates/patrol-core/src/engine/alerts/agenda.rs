@@ -229,6 +229,15 @@ impl Agenda {
         self.stale
     }
 
+    /// A receiver is gone, and with it what it heard and held.
+    pub fn forget_receiver(&mut self, name: &str, uid: &str) {
+        self.heard.retain(|_, of_ticket| {
+            of_ticket.remove(uid);
+            !of_ticket.is_empty()
+        });
+        self.doubts.forget_receiver(name);
+    }
+
     /// A ticket is forgotten, and with it what may have been told of it.
     pub fn forget_doubts(&mut self, key: &ObjectKey) {
         self.unsure.remove(key);

@@ -1,19 +1,17 @@
 //! Answers of receivers: what was accepted is recorded, what was not is due again.
 
 use patrol_api::time::Span;
-use patrol_api::words::{Severity, ToldState};
+use patrol_api::words::{AlertReason, Severity, ToldState};
 
 use super::super::Patrol;
 use super::super::receivers::ReceiverState;
 use super::Flight;
-use super::alarms::is_recorded;
+use super::alarms::{forgets, is_recorded};
+use super::compose::shows_groups;
 use crate::clock::Now;
 use crate::event::{DeliveryClass, DeliveryId, PartOutcome};
 use crate::ticket::ledger;
 
-/// A receiver refused one ticket's content: it is tried again after this time, and the
-/// others flow meanwhile.
-const PARK: Span = Span::hours(1);
 /// A delivery goes in parts, one after the other, each with its own deadline: at worst as
 /// many as it has tickets, and in practice never so many that they take longer than this.
 const PER_PART: Span = Span::seconds(15);
@@ -47,7 +45,11 @@ impl Patrol {
         } else {
             parts
         };
-        let whole = parts.iter().all(|p| p.class == DeliveryClass::Accepted);
+        let fine = |part: &&PartOutcome| part.class == DeliveryClass::Accepted;
+        let taken: usize = parts.iter().filter(fine).map(|p| p.event_ids.len()).sum();
+        let accepted = parts.iter().filter(fine).count();
+        // What a delivery was cut off from is left over.
+        let whole = accepted == parts.len() && taken >= flight.tickets();
         let messages = parts.iter().filter(|p| p.class.was_sent()).count();
         let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
         for part in parts {
@@ -56,27 +58,34 @@ impl Patrol {
             if accepted {
                 self.counters.heartbeats += u64::from(flight.is_sign_of_life());
                 self.accepted(&name, &flight, &part, now);
+                self.gone_was_told(&name, &flight);
                 self.note_group(&name, &flight, whole, part.at);
+            }
+            if part.class == DeliveryClass::Payload {
+                // Whoever refuses it as it is will not take it later.
+                self.gone_was_told(&name, &flight);
             }
             self.doubt_part(&name, &flight, &part);
             let Some(state) = self.receivers.get_mut(&name) else {
                 continue;
             };
-            let before = state.trouble.map(DeliveryClass::as_str);
+            let before = state.health.trouble.map(DeliveryClass::as_str);
             state.learn(part.class, part.at, now.mono);
             if part.class == DeliveryClass::Payload {
-                refused_content(state, &part, now);
+                refused_content(state, &flight, &part, now);
             }
-            let after = state.trouble.map(DeliveryClass::as_str);
+            let after = state.health.trouble.map(DeliveryClass::as_str);
             self.speak_instead(&flight, &part);
             if before != after {
                 self.evaluation.status_dirty = true;
             }
         }
         if let Some(state) = self.receivers.get_mut(&name) {
-            state.went_in(messages, &flight, whole);
+            state.allowance.went_in(messages, flight.paid);
+            let digest = flight.digest;
+            state.allowance.learn_size(accepted, taken, whole, digest);
             if whole {
-                state.batch_accepted(flight.tellings.len());
+                state.allowance.batch_accepted(flight.tellings.len());
             } else if unclear {
                 flight.lost = true;
                 flight.forget_at = now.mono.plus(SECOND);
@@ -106,6 +115,10 @@ impl Patrol {
                 let uid = &flight.receiver_uid;
                 self.agenda.hear(key, uid, severity, part.at);
             }
+            if telling.reason == AlertReason::Withdrawn {
+                self.agenda
+                    .hear_withdrawal(key, &flight.receiver_uid, part.at);
+            }
             if is_recorded(forgets, telling)
                 && let Some(status) = self.tickets.status_mut(key)
             {
@@ -129,6 +142,7 @@ impl Patrol {
             for flight in state.flights.values_mut().filter(|f| !f.lost) {
                 let tickets = u64::try_from(flight.tellings.len()).unwrap_or(u64::MAX);
                 let most = lost_after.plus(PER_PART.times(tickets).min(ALL_PARTS));
+                let most = most.plus(flight.waits);
                 if now.mono >= flight.since.plus(most) {
                     // The outcome is unknown: what it told is due again, with the same ids.
                     flight.lost = true;
@@ -140,7 +154,7 @@ impl Patrol {
             state
                 .flights
                 .retain(|_, f| !f.lost || now.mono < f.forget_at);
-            state.parked.retain(|_, until| now.mono < *until);
+            state.refused.forget_old(now.mono);
         }
         let known = &self.receivers;
         self.agenda.last_sent.retain(|group, (_, since)| {
@@ -149,13 +163,18 @@ impl Patrol {
     }
 }
 
-/// The receiver refuses what a part says: halve the next ones, down to the one ticket at
-/// fault, which is parked so that the others flow.
-fn refused_content(state: &mut ReceiverState, part: &PartOutcome, now: Now) {
+/// The receiver refuses what a part says: halve the next ones, down to the one ticket at fault.
+fn refused_content(state: &mut ReceiverState, flight: &Flight, part: &PartOutcome, now: Now) {
     match part.event_ids.as_slice() {
+        // It told of no ticket, or how many are gone, which cannot be said in less.
+        [] => {}
         [one] => {
-            state.parked.insert(one.clone(), now.mono.plus(PARK));
+            // Where an alert is known by its labels, fewer words would make it another one.
+            let known_by_labels =
+                shows_groups(&state.target.endpoint) || forgets(state.target.endpoint.kind());
+            let nothing_less = flight.in_few_words || known_by_labels;
+            state.refused.add(one, nothing_less, now.mono);
         }
-        many => state.batch = (many.len() / 2).max(1),
+        many => state.allowance.batch_refused(many.len()),
     }
 }

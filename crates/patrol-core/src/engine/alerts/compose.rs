@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::policy::GroupKey;
+use patrol_api::receiver::{Endpoint, IncidentPer, WebhookFormat};
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
@@ -14,9 +15,12 @@ use super::{GroupId, Item, Told};
 use crate::effect::Target;
 use crate::facts::ObjectKey;
 use crate::notice::{Alarm, Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
-use crate::ticket::ledger::Telling;
+use crate::ticket::ledger::{self, Telling};
 
 const NAMESPACE: &str = "namespace";
+const TICKET: &str = "ticket";
+/// So many tickets show that a group still fires.
+const OTHERS: usize = 5;
 
 impl Patrol {
     /// The group under which a receiver hears of a ticket.
@@ -28,7 +32,9 @@ impl Patrol {
     ) -> GroupId {
         let mut group = self.fine_group_of(receiver, ticket, status);
         if self.receivers.get(receiver).is_some_and(|s| s.is_coarse) {
-            group.2.retain(|(name, _)| name != NAMESPACE);
+            group
+                .2
+                .retain(|(name, _)| name != NAMESPACE && name != TICKET);
         }
         group
     }
@@ -45,7 +51,7 @@ impl Patrol {
             || vec![GroupKey::Check],
             |p| p.object.spec.alerts.group_by.clone(),
         );
-        let labels = by
+        let mut labels: Vec<(String, String)> = by
             .into_iter()
             .map(|key| match key {
                 GroupKey::Check => ("check".to_owned(), finding.check.clone()),
@@ -67,7 +73,18 @@ impl Patrol {
                 ),
             })
             .collect();
+        if status.severity == Some(Severity::Critical) && self.has_critical_apart(receiver) {
+            let namespace = ticket.metadata.namespace.as_deref().unwrap_or_default();
+            let name = ticket.metadata.name.as_deref().unwrap_or_default();
+            labels.push((TICKET.to_owned(), format!("{namespace}/{name}")));
+        }
         (receiver.to_owned(), finding.policy.clone(), labels)
+    }
+
+    /// Whether each critical ticket has an incident of its own at a receiver.
+    fn has_critical_apart(&self, receiver: &str) -> bool {
+        let endpoint = self.receivers.get(receiver).map(|s| &s.target.endpoint);
+        matches!(endpoint, Some(Endpoint::Pagerduty(spec)) if spec.incident_per == IncidentPer::CriticalTicket)
     }
 
     pub(super) fn notice(
@@ -124,16 +141,55 @@ impl Patrol {
             receiver: group.0.clone(),
             policy: group.1.clone(),
             reason,
+            next_within: None,
             group: Group {
                 key: labels_key(labels),
                 labels: labels.clone(),
             },
             standing: standing.all,
+            incident: self.incident_of(&group.0, group),
+            begins_incident: self.begins_incident(&group.0, group),
+            acknowledges: standing.all > 0
+                && standing.untaken == 0
+                && tickets.iter().all(calls_nobody)
+                && self.is_to_acknowledge(group, tickets.iter().any(is_taken)),
             numbered: standing.numbered,
             counts,
+            others: match ends_of_group(target, &tickets) {
+                true => self.others(group, receiver_uid, items),
+                false => vec![],
+            },
+            gone: None,
             tickets,
         };
         Some((notice, tellings))
+    }
+
+    /// The gravest tickets of a group that a receiver was told of and this message does not tell of.
+    fn others(&self, group: &GroupId, receiver_uid: &str, items: &[Item]) -> Vec<NoticeTicket> {
+        let told: BTreeSet<&ObjectKey> = items.iter().map(|item| &item.key).collect();
+        let mut standing: Vec<_> = self
+            .tickets
+            .standing()
+            .filter(|(key, ticket, status)| {
+                let record = ledger::told(status, receiver_uid);
+                record.is_some_and(|record| record.state == ToldState::Firing)
+                    && !told.contains(key)
+                    && self.group_of(&group.0, ticket, status) == *group
+            })
+            .collect();
+        standing.sort_by_key(|(_, _, status)| std::cmp::Reverse(status.severity));
+        standing.truncate(OTHERS);
+        standing
+            .into_iter()
+            .filter_map(|(key, ticket, status)| {
+                let record = ledger::told(status, receiver_uid)?;
+                let telling = Telling::again(record, false, record.at);
+                let uid = ticket.metadata.uid.as_deref().unwrap_or("");
+                let id = telling.event_id(uid, receiver_uid);
+                Some(notice_ticket(key, ticket, status, &telling, &id))
+            })
+            .collect()
     }
 
     /// The cluster, as it was named; else by the UID of its namespace kube-system, which
@@ -147,6 +203,29 @@ impl Patrol {
         }
         cluster
     }
+}
+
+/// Whether a message tells of ends in a format whose readers take a group without a firing alert for mended.
+fn ends_of_group(target: &Target, tickets: &[NoticeTicket]) -> bool {
+    shows_groups(&target.endpoint) && tickets.iter().any(|t| t.state == ToldState::Closed)
+}
+
+/// Whether a message is read as the state of its whole group.
+pub(super) fn shows_groups(endpoint: &Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Webhook(spec) if spec.format == WebhookFormat::AlertmanagerV4)
+}
+
+/// Whether it says that a ticket ended, or what people did to it.
+fn calls_nobody(ticket: &NoticeTicket) -> bool {
+    ticket.state == ToldState::Closed || ticket.reason.is_quiet()
+}
+
+/// Whether it says that somebody took a ticket.
+fn is_taken(ticket: &NoticeTicket) -> bool {
+    matches!(
+        ticket.reason,
+        AlertReason::Acknowledged | AlertReason::Snoozed
+    )
 }
 
 fn count(counts: &mut Counts, item: &NoticeTicket) {

@@ -1,17 +1,19 @@
 //! Digests: what would be very many messages becomes one. It only gathers; nothing is left out.
 //!
-//! Three things make one: a receiver that hears of what was open before it was made, a receiver that hears of a policy
-//! for the first time and of very much, and a backlog that would take too long at the receiver's rate.
+//! Four things make one: a receiver that hears of what was open before it was made, a receiver that hears of a policy
+//! for the first time and of very much, a policy that judges very much graver than before, and a backlog that would take too long
+//! at the receiver's rate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::policy::Alerts;
-use patrol_api::receiver::EndpointKind;
 use patrol_api::time::Span;
 use patrol_api::words::{AlertReason, ToldState};
 
 use super::super::Patrol;
-use super::{Draft, GroupId};
+use super::alarms::holds_alarms;
+use super::compose::shows_groups;
+use super::{Draft, GroupId, Item};
 use crate::sym::Sym;
 use crate::ticket::ledger;
 
@@ -28,50 +30,55 @@ impl Patrol {
         let Some(state) = self.receivers.get(receiver.as_str()) else {
             return drafts;
         };
-        // Whoever holds one alarm for each group must hear of each group.
-        if matches!(
-            state.target.endpoint.kind(),
-            EndpointKind::Pagerduty | EndpointKind::Alertmanager
-        ) {
+        // Whoever holds one alarm for each group, or reads a message so, must hear of each group.
+        let endpoint = &state.target.endpoint;
+        if holds_alarms(endpoint.kind()) || shows_groups(endpoint) {
             return drafts;
         }
         let policies: BTreeSet<String> = drafts.keys().map(|group| group.1.clone()).collect();
         let crowded: BTreeSet<&String> = policies
             .iter()
             .filter(|policy| {
-                let of_policy = || drafts.iter().filter(|(group, _)| group.1 == **policy);
-                let edges: usize = of_policy().map(|(_, draft)| first_edges(draft)).sum();
+                let edges = count(&drafts, policy, is_first_edge);
                 edges > FIRST_CONTACT && self.is_stranger(&state.target.uid, policy)
             })
             .collect();
+        let judged_anew: BTreeSet<&String> = policies
+            .iter()
+            .filter(|policy| count(&drafts, policy, is_raised) > FIRST_CONTACT)
+            .collect();
+        // All that waits there goes through the same rate, whatever policy it is of.
+        let due = drafts.values().map(|draft| draft.items.len());
+        let messages: usize = due.map(|tickets| state.allowance.messages(tickets)).sum();
+        let minute = Span::minutes(1).as_millis();
+        let each = minute / state.allowance.per_minute();
+        let takes = Span::millis(each).times(u64::try_from(messages).unwrap_or(u64::MAX));
         let flooded: BTreeSet<&String> = policies
             .iter()
             .filter(|policy| {
-                let groups = drafts.keys().filter(|group| group.1 == **policy).count();
-                let minute = Span::minutes(1).as_millis();
-                let each = minute / state.per_minute();
-                let takes = Span::millis(each).times(u64::try_from(groups).unwrap_or(u64::MAX));
                 let most = self
                     .policies
                     .get(policy.as_str())
                     .map_or(Alerts::default().digest_after, |p| {
                         p.object.spec.alerts.digest_after
                     });
-                groups > 1 && takes > most
+                takes > most
             })
             .collect();
         let mut out: BTreeMap<GroupId, Draft> = BTreeMap::new();
         for (group, mut draft) in drafts {
             let whole = flooded.contains(&group.1);
             let first = crowded.contains(&group.1);
+            let raised = judged_anew.contains(&group.1);
             let interval = draft.interval;
             let (gathered, alone): (Vec<_>, Vec<_>) = draft.items.drain(..).partition(|item| {
                 whole
                     || item.telling.reason == AlertReason::Baseline
-                    || (first && item.telling.is_edge() && item.telling.state == ToldState::Firing)
+                    || (first && is_first_edge(item))
+                    || (raised && is_raised(item))
             });
             for mut item in gathered {
-                if first && item.telling.is_edge() && item.telling.state == ToldState::Firing {
+                if first && is_first_edge(&item) {
                     item.telling.reason = AlertReason::Baseline;
                 }
                 let id = (group.0.clone(), group.1.clone(), vec![]);
@@ -95,10 +102,17 @@ impl Patrol {
     }
 }
 
-fn first_edges(draft: &Draft) -> usize {
-    draft
-        .items
-        .iter()
-        .filter(|item| item.telling.is_edge() && item.telling.state == ToldState::Firing)
-        .count()
+/// How many of what is due of a policy are such.
+fn count(drafts: &BTreeMap<GroupId, Draft>, policy: &str, such: fn(&Item) -> bool) -> usize {
+    let of_policy = drafts.iter().filter(|(group, _)| group.1 == policy);
+    let items = of_policy.flat_map(|(_, draft)| &draft.items);
+    items.filter(|item| such(item)).count()
+}
+
+fn is_first_edge(item: &Item) -> bool {
+    item.telling.is_edge() && item.telling.state == ToldState::Firing
+}
+
+fn is_raised(item: &Item) -> bool {
+    item.telling.reason == AlertReason::SeverityRaised
 }

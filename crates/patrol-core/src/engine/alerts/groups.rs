@@ -1,36 +1,33 @@
-//! The groups that a receiver holds an alarm for, kept true to its tickets: a group without tickets is told to be over, and
-//! tickets whose group it holds no alarm for are told again, under the ids they had.
-//!
-//! Tickets leave a group with their namespace, when a policy groups differently, or when what they are grouped by changes.
-//! The alarm of the new group always comes before the end of the old one: no receiver counts as mended what is open.
+//! The groups that a receiver holds an alarm for, as its status records them: what was told of each, and which of its incidents
+//! stands. An alarm is written down before it begins, so that whoever leads next can end it.
+
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use patrol_api::receiver::GroupRecord;
-use patrol_api::ticket::{Ticket, TicketStatus};
+use patrol_api::receiver::{EndpointKind, GroupRecord};
+use patrol_api::ticket::TicketStatus;
 use patrol_api::time::{Span, Time};
-use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
+use patrol_api::words::{AlertReason, Phase, QuietNotice, ToldState};
 
-use super::super::Patrol;
+use super::super::{Patrol, WriteTarget};
 use super::alarms::holds_alarms;
-use super::{Draft, Flight, GroupId, Item};
-use crate::clock::{Mono, Now};
+use super::{Draft, Flight, GroupId};
+use crate::clock::Mono;
 use crate::facts::ObjectKey;
-use crate::notice::{Group, Notice, NoticeKind};
 use crate::sym::Sym;
-use crate::ticket::ledger::{self, Telling};
+use crate::ticket::ledger;
 
 /// As many groups a receiver's status holds. When there are more, they are made coarser.
 pub(in crate::engine) const MOST: usize = 1024;
-/// When there are fewer again, as they would be without that, they are as fine as the policy wants.
-const FEW: usize = MOST / 2;
 /// A group that is over is shown for so long.
 const OVER: Span = Span::hours(1);
-/// Between two looks, and from a first doubt to a message: a look walks over all tickets, and a ticket that was deleted and is
-/// about to be made again is no end.
-const LOOK: Span = Span::minutes(1);
-/// Between two looks while messages about it go out.
+/// Between two looks while messages about it go out and are not answered.
 const NEXT: Span = Span::seconds(5);
+/// The same once they are.
+const SOON: Span = Span::seconds(1);
+/// Where it cannot be written down that a group is about to have an alarm, it gets one all the same after so long.
+const UNWRITTEN: Span = Span::minutes(1);
 
 /// What is known of groups and alarms that do not go together.
 #[derive(Debug, Default)]
@@ -49,6 +46,18 @@ impl Doubts {
     pub const fn arise(&mut self) {
         self.look = true;
     }
+
+    /// A message went through: the next one may go now, if there are more.
+    fn go_on(&mut self) {
+        if self.wait == Some(NEXT) {
+            self.wait = Some(SOON);
+        }
+    }
+
+    /// A receiver is gone.
+    pub(super) fn forget_receiver(&mut self, name: &str) {
+        self.since.retain(|group, _| group.0 != name);
+    }
 }
 
 /// Of the tickets of a group that a receiver counts as firing: all, and those told by number.
@@ -56,17 +65,8 @@ impl Doubts {
 pub(super) struct Standing {
     pub all: u32,
     pub numbered: u32,
-}
-
-/// What a receiver was told, by group as it is now.
-#[derive(Default)]
-struct Told {
-    /// Groups with a ticket that it counts as firing.
-    groups: BTreeSet<String>,
-    /// Those of them without an alarm there, with the tickets that are open and still for this receiver.
-    unheld: BTreeMap<GroupId, Vec<ObjectKey>>,
-    /// How many groups there would be, were they not made coarser.
-    fine: usize,
+    /// Those that nobody acknowledged or put off.
+    pub untaken: u32,
 }
 
 impl Patrol {
@@ -80,6 +80,7 @@ impl Patrol {
         };
         let key = record_key(&flight.group);
         let over = whole && standing == 0;
+        let before = state.groups.get(&key);
         let record = GroupRecord {
             key: key.clone(),
             told_count: u64::from(standing),
@@ -88,17 +89,144 @@ impl Patrol {
                 false => ToldState::Firing,
             },
             at,
+            incident: match over {
+                // Whatever comes later is a new one under the first name.
+                true => 0,
+                false => before.map_or(0, |group| group.incident),
+            },
+            // The next incident rings again.
+            acknowledged: !over
+                && (flight.acknowledges
+                    || !state.begun.contains_key(&key)
+                        && before.is_some_and(|group| group.acknowledged)),
         };
+        state.begun.remove(&key);
+        if flight.acknowledges || over {
+            state.acknowledging.remove(&key);
+        }
         let groups = &mut state.groups;
         groups.retain(|_, g| g.state == ToldState::Firing || at.since(g.at) < OVER);
         groups.insert(key, record);
         self.agenda.doubts.arise();
+        self.agenda.doubts.go_on();
+    }
+
+    /// Whether it is written down that a receiver is about to hold an alarm for a group, or cannot be: whoever leads next must know of
+    /// it, or nobody would end it should its tickets go meanwhile. `anew`: what is told must be heard even where somebody
+    /// acknowledged the incident that stands, and so begins the next one.
+    pub(super) fn is_group_noted(
+        &mut self,
+        name: &str,
+        group: &GroupId,
+        anew: bool,
+        now: Time,
+    ) -> bool {
+        let writing = self.is_writing(&WriteTarget::ReceiverStatus(name.to_owned()));
+        let Some(state) = self.receivers.get_mut(name) else {
+            return false;
+        };
+        let key = record_key(group);
+        let firing = |g: &&GroupRecord| g.key == key && g.state == ToldState::Firing;
+        let status = state.object.as_ref().and_then(|o| o.status.as_ref());
+        let stored = status.and_then(|status| status.groups.iter().find(firing));
+        let stored = stored.map(|group| group.incident);
+        let record = state.groups.get_mut(&key);
+        if let Some(record) = record.filter(|g| g.state == ToldState::Firing) {
+            if anew && record.told_count > 0 && !state.begun.contains_key(&key) {
+                record.incident = record.incident.saturating_add(1);
+                state.acknowledging.remove(&key);
+                state.begun.insert(key, now);
+                return false;
+            }
+            let begun = state.begun.get(&key).copied();
+            let at = begun.unwrap_or(record.at);
+            return stored.is_some_and(|incident| incident >= record.incident)
+                || record.told_count > 0 && begun.is_none()
+                || now.since(at) >= UNWRITTEN
+                || ledger::is_ahead(at, now);
+        }
+        let stored = stored.is_some();
+        let record = GroupRecord {
+            key: key.clone(),
+            told_count: 0,
+            state: ToldState::Firing,
+            at: now,
+            incident: 0,
+            acknowledged: false,
+        };
+        state.groups.insert(key, record);
+        // What is stored stays so, unless a write is under way that says otherwise.
+        stored && !writing
+    }
+
+    /// Whether it is written down that a receiver is about to be told that people took all tickets of a group: whoever leads next
+    /// must know that what comes after is heard by nobody unless it begins another incident.
+    pub(super) fn is_acknowledgement_noted(
+        &mut self,
+        name: &str,
+        group: &GroupId,
+        now: Time,
+    ) -> bool {
+        let Some(state) = self.receivers.get_mut(name) else {
+            return false;
+        };
+        let key = record_key(group);
+        if let Some(record) = state.groups.get_mut(&key) {
+            record.acknowledged = true;
+        }
+        let since = *state.acknowledging.entry(key.clone()).or_insert(now);
+        if now.since(since) >= UNWRITTEN || ledger::is_ahead(since, now) {
+            return true;
+        }
+        let status = state.object.as_ref().and_then(|o| o.status.as_ref());
+        status.is_some_and(|status| {
+            let mut groups = status.groups.iter();
+            groups.any(|group| group.key == key && group.acknowledged)
+        })
+    }
+
+    /// Whether a message about a group of which people took all tickets says so to its receiver: one that asks for it, and where the
+    /// message tells that somebody took one (`taken`), or that was not told so yet.
+    pub(super) fn is_to_acknowledge(&self, group: &GroupId, taken: bool) -> bool {
+        let Some(state) = self.receivers.get(&group.0) else {
+            return false;
+        };
+        let asks = [QuietNotice::Acknowledged, QuietNotice::Snoozed];
+        let asks = asks.iter().any(|notice| state.quiet.contains(notice));
+        let is_pager = state.target.endpoint.kind() == EndpointKind::Pagerduty;
+        let said = self.is_acknowledged(&group.0, group)
+            && !state.acknowledging.contains_key(&record_key(group));
+        // What was never triggered cannot be acknowledged.
+        let key = record_key(group);
+        let stands = |g: &GroupRecord| g.state == ToldState::Firing && g.told_count > 0;
+        let stands = state.groups.get(&key).is_some_and(stands) && !state.begun.contains_key(&key);
+        is_pager && asks && stands && (taken || !said)
+    }
+
+    /// Whether a receiver was told that people took all tickets of a group.
+    pub(super) fn is_acknowledged(&self, name: &str, group: &GroupId) -> bool {
+        let state = self.receivers.get(name);
+        let record = state.and_then(|state| state.groups.get(&record_key(group)));
+        record.is_some_and(|record| record.acknowledged)
+    }
+
+    /// Which incident of a group stands at a receiver.
+    pub(super) fn incident_of(&self, name: &str, group: &GroupId) -> u64 {
+        let state = self.receivers.get(name);
+        let record = state.and_then(|state| state.groups.get(&record_key(group)));
+        record.map_or(0, |record| record.incident)
+    }
+
+    /// Whether what is told to a receiver next of a group begins an incident in place of the one before.
+    pub(super) fn begins_incident(&self, name: &str, group: &GroupId) -> bool {
+        let state = self.receivers.get(name);
+        state.is_some_and(|state| state.begun.contains_key(&record_key(group)))
     }
 
     /// Whether what a receiver holds and what is due to it are more groups than its status has room for: from then on the
     /// namespace is left out of their keys.
     pub(super) fn must_coarsen(&mut self, name: &Sym, drafts: &BTreeMap<GroupId, Draft>) -> bool {
-        let Some(state) = self.receivers.get_mut(name.as_str()) else {
+        let Some(state) = self.receivers.get(name.as_str()) else {
             return false;
         };
         let standing = state.groups.values();
@@ -112,215 +240,31 @@ impl Patrol {
             || !holds_alarms(state.target.endpoint.kind())
             || standing.saturating_add(drafts.len()) <= MOST
             || standing.saturating_add(new()) <= MOST
+            // Of those that stand, some may be moved, and are over soon.
+            || self.told_and_due(name, drafts) <= MOST
         {
             return false;
         }
-        state.is_coarse = true;
+        if let Some(state) = self.receivers.get_mut(name.as_str()) {
+            state.is_coarse = true;
+        }
         self.agenda.doubts.arise();
         self.evaluation.status_dirty = true;
         true
     }
 
-    /// Compares what receivers hold alarms for with what they were told, and mends what differs.
-    pub(super) fn settle_groups(&mut self, now: Now) {
-        let doubts = &mut self.agenda.doubts;
-        if !doubts.look {
-            return;
-        }
-        if let (Some(at), Some(wait)) = (doubts.looked, doubts.wait)
-            && now.mono < at.plus(wait)
-        {
-            let left = Span::millis(at.plus(wait).since(now.mono));
-            self.wake_at(now.wall.plus(left).plus(Span::seconds(1)));
-            return;
-        }
-        doubts.looked = Some(now.mono);
-        doubts.look = false;
-        doubts.wait = Some(LOOK);
-        let holding: Vec<String> = self
-            .receivers
-            .iter()
-            .filter(|(_, state)| holds_alarms(state.target.endpoint.kind()))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in holding {
-            self.settle_groups_of(&name, now);
-        }
-        let doubts = &self.agenda.doubts;
-        if let (true, Some(wait)) = (doubts.look, doubts.wait) {
-            self.wake_at(now.wall.plus(wait).plus(Span::seconds(1)));
-        }
-    }
-
-    fn settle_groups_of(&mut self, name: &str, now: Now) {
-        let told = self.told_by_group(name, now);
-        let Some(state) = self.receivers.get_mut(name) else {
-            return;
-        };
-        if state.is_coarse && told.fine < FEW {
-            state.is_coarse = false;
-            self.agenda.doubts.arise();
-            self.evaluation.status_dirty = true;
-            return;
-        }
-        let vanished: Vec<GroupId> = state
-            .groups
-            .values()
-            .filter(|g| g.state == ToldState::Firing && !told.groups.contains(&g.key))
-            .filter_map(|g| group_id(name, &g.key))
-            .collect();
-        let doubts = &mut self.agenda.doubts;
-        let stands = |group: &GroupId| vanished.contains(group) || told.unheld.contains_key(group);
-        doubts
-            .since
-            .retain(|group, _| group.0 != name || stands(group));
-        // Whatever becomes of it, it is looked at again until it is accepted.
-        doubts.look |= !vanished.is_empty() || !told.unheld.is_empty();
-        let moved: BTreeSet<&String> = told.unheld.keys().map(|group| &group.1).collect();
-        let ended = vanished.iter().filter(|group| !moved.contains(&group.1));
-        let forgets = self.receiver_forgets(name);
-        for (group, keys) in &told.unheld {
-            // Who forgets hears of every ticket within minutes.
-            if !forgets && self.is_certain(group, now) && !self.tell_moved(name, group, keys, now) {
-                return;
-            }
-        }
-        for group in ended {
-            if self.is_certain(group, now) && !self.tell_vanished(name, group, now) {
-                return;
-            }
-        }
-    }
-
-    /// Whether a doubt stood for long enough.
-    fn is_certain(&mut self, group: &GroupId, now: Now) -> bool {
-        let since = &mut self.agenda.doubts.since;
-        let since = *since.entry(group.clone()).or_insert(now.mono);
-        now.mono >= since.plus(LOOK)
-    }
-
-    fn told_by_group(&self, name: &str, now: Now) -> Told {
-        let mut told = Told::default();
+    /// How many groups there are of what a receiver was told and of what is due to it.
+    fn told_and_due(&self, name: &str, drafts: &BTreeMap<GroupId, Draft>) -> usize {
         let Some(state) = self.receivers.get(name) else {
-            return told;
+            return 0;
         };
-        let mut fine = BTreeSet::new();
-        for (key, ticket, status) in self.tickets.iter() {
-            let record = ledger::told(status, &state.target.uid);
-            let firing = record.is_some_and(|record| record.state == ToldState::Firing);
-            // What is yet to be told counts as well, or the groups would be fine again before it is.
-            if state.is_coarse && (firing || self.still_hears(name, ticket, status, now)) {
-                fine.insert(record_key(&self.fine_group_of(name, ticket, status)));
+        let mut groups: BTreeSet<String> = drafts.keys().map(record_key).collect();
+        for (_, ticket, status) in self.tickets.standing() {
+            if is_told_firing(status, &state.target.uid) {
+                groups.insert(record_key(&self.group_of(name, ticket, status)));
             }
-            if !firing {
-                continue;
-            }
-            let group = self.group_of(name, ticket, status);
-            let record = record_key(&group);
-            let held = state.groups.get(&record);
-            if held.is_none_or(|g| g.state != ToldState::Firing)
-                && self.still_hears(name, ticket, status, now)
-            {
-                told.unheld.entry(group).or_default().push(key.clone());
-            }
-            told.groups.insert(record);
         }
-        told.fine = fine.len();
-        told
-    }
-
-    /// Whether a ticket is open and for a receiver, now.
-    fn still_hears(&self, name: &str, ticket: &Ticket, status: &TicketStatus, now: Now) -> bool {
-        matches!(
-            status.phase,
-            Phase::Open | Phase::Acknowledged | Phase::Snoozed
-        ) && self
-            .routes(ticket, status, now)
-            .iter()
-            .any(|route| route.receiver == name)
-    }
-
-    /// Tells open tickets once more, because the alarm they were told under is another group's. `false`: the receiver takes no
-    /// more now.
-    fn tell_moved(&mut self, name: &str, group: &GroupId, keys: &[ObjectKey], now: Now) -> bool {
-        let Some(state) = self.receivers.get_mut(name) else {
-            return false;
-        };
-        if state.availability(now).is_err() {
-            return false;
-        }
-        let (most, target) = (state.batch.max(1), state.target.clone());
-        let mut items: Vec<Item> = keys
-            .iter()
-            .filter_map(|key| self.told_again(name, key, now))
-            .collect();
-        items.sort_by_key(|item| std::cmp::Reverse(item.severity));
-        items.truncate(most);
-        let notice = self.notice(NoticeKind::Alert, group, &target, &items, now.wall);
-        if let Some((notice, tellings)) = notice {
-            let flight = Flight {
-                keys: items.into_iter().map(|item| item.key).collect(),
-                tellings,
-                ..Flight::of_no_ticket(group.clone(), Some(notice.standing), now)
-            };
-            self.launch(name, notice, flight);
-            self.agenda.doubts.wait = Some(NEXT);
-        }
-        true
-    }
-
-    /// What a receiver was last told of a ticket, to be told again if that may go now.
-    fn told_again(&self, name: &str, key: &ObjectKey, now: Now) -> Option<Item> {
-        let state = self.receivers.get(name)?;
-        let (ticket, status) = self.tickets.view(key)?;
-        let mut routes = self.routes(ticket, status, now).into_iter();
-        let route = routes.find(|route| route.receiver == name)?;
-        let record = ledger::told(status, &route.uid)?;
-        let telling = Telling {
-            state: record.state,
-            episode: record.episode,
-            seq: record.seq,
-            n: record.n,
-            reason: AlertReason::Reminder,
-            level: record.level,
-            failover: route.pace.failover,
-            due: now.wall,
-        };
-        let uid = ticket.metadata.uid.as_deref().unwrap_or("");
-        let refused = state.is_parked(&telling.event_id(uid, &route.uid), now);
-        let under_way = state.flying().any(|flight| flight.keys.contains(key));
-        let may_go = ledger::may_go_at(&telling, status, &route.pace, now.wall) <= now.wall;
-        (may_go && !refused && !under_way).then(|| Item {
-            severity: status.severity.unwrap_or(Severity::Medium),
-            key: key.clone(),
-            telling,
-        })
-    }
-
-    /// Tells that a group is over. `false`: the receiver takes no more now.
-    fn tell_vanished(&mut self, name: &str, group: &GroupId, now: Now) -> bool {
-        let Some(state) = self.receivers.get_mut(name) else {
-            return false;
-        };
-        if state.flights.values().any(|flight| flight.group == *group) {
-            return true;
-        }
-        if state.availability(now).is_err() {
-            return false;
-        }
-        let notice = Notice {
-            policy: group.1.clone(),
-            reason: AlertReason::Resolved,
-            group: Group {
-                key: labels_key(&group.2),
-                labels: group.2.clone(),
-            },
-            ..Notice::of_no_ticket(NoticeKind::Alert, name, self.cluster(), now.wall)
-        };
-        let flight = Flight::of_no_ticket(group.clone(), Some(0), now);
-        self.launch(name, notice, flight);
-        self.agenda.doubts.wait = Some(NEXT);
-        true
+        groups.len()
     }
 
     /// How many tickets of a group a receiver counts as firing once it has accepted these tellings.
@@ -331,21 +275,40 @@ impl Patrol {
         told: &BTreeMap<&ObjectKey, ToldState>,
     ) -> Standing {
         let mut standing = Standing::default();
-        for (key, ticket, status) in self.tickets.iter() {
+        for (key, ticket, status) in self.tickets.standing() {
             let record = ledger::told(status, receiver_uid);
             let here = told.get(key).copied();
             let state = here.or_else(|| record.map(|record| record.state));
-            if state != Some(ToldState::Firing) || self.group_of(&group.0, ticket, status) != *group
+            let withdrawn =
+                here.is_none() && self.agenda.heard(key, receiver_uid).withdrawn.is_some();
+            if state != Some(ToldState::Firing)
+                || withdrawn
+                || self.group_of(&group.0, ticket, status) != *group
             {
                 continue;
             }
             standing.all = standing.all.saturating_add(1);
+            standing.untaken += u32::from(calls_somebody(status));
             if here.is_none() && record.is_some_and(|record| record.digest) {
                 standing.numbered = standing.numbered.saturating_add(1);
             }
         }
         standing
     }
+}
+
+/// Whether somebody is called for a ticket: one that nobody took, or of which a time has passed since.
+fn calls_somebody(status: &TicketStatus) -> bool {
+    let passed = matches!(
+        status.alert_reason,
+        Some(AlertReason::SLABreached | AlertReason::Overdue)
+    );
+    status.phase == Phase::Open || passed && status.alert_at > status.phase_since
+}
+
+fn is_told_firing(status: &TicketStatus, receiver_uid: &str) -> bool {
+    let told = ledger::told(status, receiver_uid);
+    told.is_some_and(|record| record.state == ToldState::Firing)
 }
 
 /// `check=a,namespace=b`: the key of a group in messages.

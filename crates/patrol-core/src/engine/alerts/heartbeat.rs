@@ -43,7 +43,10 @@ impl Patrol {
             return; // looked at again with the next tick
         }
         state.beaten = Some(now.mono);
-        let notice = Notice::of_no_ticket(NoticeKind::Heartbeat, name, cluster, now.wall);
+        let notice = Notice {
+            next_within: Some(interval),
+            ..Notice::of_no_ticket(NoticeKind::Heartbeat, name, cluster, now.wall)
+        };
         let group = (name.to_owned(), String::new(), vec![]);
         self.launch(name, notice, Flight::of_no_ticket(group, None, now));
         self.wake_at(now.wall.plus(interval));

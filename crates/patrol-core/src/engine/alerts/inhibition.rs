@@ -46,9 +46,14 @@ impl Said {
 
 impl Patrol {
     /// Until when nothing of a ticket goes out to anybody.
-    pub(super) fn held_until(&self, ticket: &Ticket, status: &TicketStatus) -> Option<Time> {
+    pub(super) fn held_until(
+        &self,
+        ticket: &Ticket,
+        status: &TicketStatus,
+        now: Now,
+    ) -> Option<Time> {
         let muted = self.muted_until(ticket, status);
-        muted.max(self.explained_until(ticket))
+        muted.max(self.explained_until(ticket, now))
     }
 
     /// What an open ticket of the same check, about the whole namespace and no less severe, says already, and to whom. One
@@ -69,7 +74,8 @@ impl Patrol {
                 Said::To(self.hearers(&key, ticket, status, now))
             }
             Phase::Resolved | Phase::Waived => match status.phase_since {
-                Some(at) => Said::Until(at),
+                // Not longer, if the clock was set back since.
+                Some(at) => Said::Until(at.min(now.wall)),
                 None => Said::Nothing,
             },
         }
@@ -79,6 +85,14 @@ impl Patrol {
         &self,
         finding: &Finding,
     ) -> Option<(ObjectKey, &Ticket, &TicketStatus)> {
+        let key = self.key_for_namespace(finding)?;
+        let (ticket, status) = self.tickets.view(&key)?;
+        Some((key, ticket, status))
+    }
+
+    /// Where the ticket is, if there is one, that says the same of the whole namespace.
+    #[must_use]
+    pub fn key_for_namespace(&self, finding: &Finding) -> Option<ObjectKey> {
         let namespace = finding.subject.namespace.as_deref()?;
         if !self.speaks_of_namespaces(&finding.check) {
             return None;
@@ -93,9 +107,7 @@ impl Patrol {
         let requirement = finding.requirement.as_deref();
         let name =
             fingerprint::ticket_name(&finding.policy, &finding.check, requirement, &subject, None);
-        let key = ObjectKey::new(&self.config.namespace, &name);
-        let (ticket, status) = self.tickets.view(&key)?;
-        Some((key, ticket, status))
+        Some(ObjectKey::new(&self.config.namespace, &name))
     }
 
     /// Who hears of a ticket: not those who join later, nobody while it is muted, and not who refuses to take it.
@@ -107,7 +119,7 @@ impl Patrol {
         now: Now,
     ) -> Vec<String> {
         if self
-            .held_until(ticket, status)
+            .held_until(ticket, status, now)
             .is_some_and(|until| until > now.wall)
         {
             return vec![];
@@ -132,13 +144,15 @@ impl Patrol {
         now: Now,
     ) -> bool {
         let state = self.receivers.get(&route.receiver);
-        let Some(state) = state.filter(|state| !state.parked.is_empty()) else {
+        let Some(state) = state.filter(|state| !state.refused.is_empty()) else {
             return false;
         };
-        let heard = self.agenda.heard_at(key, &route.uid);
+        let heard = self.agenda.heard(key, &route.uid);
         owed(ticket, status, route, heard, now.wall).is_some_and(|telling| {
             let uid = ticket.metadata.uid.as_deref().unwrap_or("");
-            state.is_parked(&telling.event_id(uid, &route.uid), now)
+            state
+                .refused
+                .is_parked(&telling.event_id(uid, &route.uid), now)
         })
     }
 
@@ -177,12 +191,13 @@ impl Patrol {
     }
 
     /// An agent cannot run on a node that is down: the node is somebody's turn first.
-    fn explained_until(&self, ticket: &Ticket) -> Option<Time> {
+    pub(super) fn explained_until(&self, ticket: &Ticket, now: Now) -> Option<Time> {
         let finding = &ticket.spec.finding;
         if finding.subject.kind != "Node" || !finding.check.starts_with("node-agent-") {
             return None;
         }
         let since = self.inventory.node(&finding.subject.name)?.down_since()?;
-        Some(since.plus(NODE_DOWN))
+        // A time that is yet to come says nothing of how long it is down.
+        (!ledger::is_ahead(since, now.wall)).then(|| since.plus(NODE_DOWN))
     }
 }

@@ -9,6 +9,7 @@ use patrol_api::words::{AlertReason, Severity, ToldState};
 
 use super::super::Patrol;
 use super::super::evaluate::earlier;
+use super::agenda::Lane;
 use super::{Draft, Flight, GroupId, Item, Route, alarms, owed};
 use crate::clock::Now;
 use crate::facts::ObjectKey;
@@ -49,6 +50,20 @@ impl Patrol {
         }
         if let Some(at) = self.agenda.tidy(now) {
             self.wake_at(at);
+        }
+        self.forget_pending(now);
+    }
+
+    /// Whoever is owed nothing any more has nothing pending, also where nobody looks at its lane again.
+    fn forget_pending(&mut self, now: Now) {
+        for state in self.receivers.values_mut().filter(|s| s.pending > 0) {
+            let lane = self.agenda.lane(&Sym::new(&state.target.name));
+            let first = lane.and_then(Lane::first);
+            if first.is_none_or(|at| at > now.wall) {
+                state.pending = 0;
+                state.pending_by.clear();
+                state.oldest_pending = None;
+            }
         }
     }
 
@@ -104,12 +119,18 @@ impl Patrol {
             drafts = self.drafts(name, now);
         }
         let mut groups: Vec<(GroupId, Draft)> = self.gather(name, drafts).into_iter().collect();
-        // The most severe first, then whoever waits longest.
-        groups.sort_by(|(a_id, a), (b_id, b)| {
-            (b.severity, a.oldest, a_id).cmp(&(a.severity, b.oldest, b_id))
-        });
         let mut look_at = None;
-        for (group, draft) in groups {
+        let mut turn = None;
+        while !groups.is_empty() {
+            // A message that went changes whose turn it is.
+            let before = self.receivers.get(name.as_str()).map(|r| r.turns.count());
+            if turn != before {
+                turn = before;
+                self.put_in_order(name, &mut groups);
+            }
+            let Some((group, draft)) = groups.pop() else {
+                break;
+            };
             match self.send_group(name, group, draft, now) {
                 Turn::Taken => {}
                 Turn::NotBefore(at) => look_at = earlier(look_at, Some(at)),
@@ -119,20 +140,48 @@ impl Patrol {
         look_at
     }
 
+    /// Puts last the group whose turn is next: the most pressing one, of the policy whose last turn is longest ago; or, now and
+    /// then, the one that waits longest.
+    fn put_in_order(&self, name: &Sym, groups: &mut [(GroupId, Draft)]) {
+        let Some(state) = self.receivers.get(name.as_str()) else {
+            return;
+        };
+        let turns = &state.turns;
+        groups.sort_by(|(a_id, a), (b_id, b)| {
+            let rank = |id: &GroupId, draft: &Draft| {
+                let last = turns.last(&id.1);
+                (std::cmp::Reverse(draft.weight), last, draft.oldest)
+            };
+            (rank(b_id, b), b_id).cmp(&(rank(a_id, a), a_id))
+        });
+        // A probe is of what matters most.
+        if turns.is_for_who_waits() && !state.health.is_outage() {
+            let all = groups.iter().enumerate();
+            let oldest = all.min_by_key(|(_, (id, draft))| (draft.oldest, id));
+            if let Some(at) = oldest.map(|(at, _)| at) {
+                let last = groups.len().saturating_sub(1);
+                groups.swap(at, last);
+            }
+        }
+    }
+
     /// Everything that is due to a receiver, by group, with the edges that may join it.
     fn drafts(&mut self, name: &Sym, now: Now) -> BTreeMap<GroupId, Draft> {
         let mut drafts: BTreeMap<GroupId, Draft> = BTreeMap::new();
         let mut joiners: Vec<(GroupId, Item)> = vec![];
         let mut silent: Vec<(ObjectKey, Route, Telling)> = vec![];
         let mut put_off: Vec<ObjectKey> = vec![];
-        let horizon = now.wall.plus(JOIN);
-        let keys: Vec<ObjectKey> = self
-            .agenda
-            .lane(name)
-            .into_iter()
-            .flat_map(|lane| lane.due_at(horizon))
-            .map(|(_, key)| key.clone())
-            .collect();
+        let horizon = now.wall.plus(match self.receiver_forgets(name) {
+            // Every open ticket is due there within minutes.
+            true => JOIN_ALIVE,
+            false => JOIN,
+        });
+        let Some(lane) = self.agenda.lane_mut(name) else {
+            return drafts;
+        };
+        let due = lane.due_at(horizon).map(|(_, key)| key.clone());
+        let keys: Vec<ObjectKey> = due.collect();
+        lane.rest(keys.len(), now.mono);
         for key in keys {
             let Some((ticket, status)) = self.tickets.view(&key) else {
                 continue;
@@ -141,14 +190,14 @@ impl Patrol {
             let Some(route) = routes.find(|r| r.receiver == name.as_str()) else {
                 continue;
             };
-            let heard = self.agenda.heard_at(&key, &route.uid);
+            let heard = self.agenda.heard(&key, &route.uid);
             let Some(telling) = owed(ticket, status, &route, heard, now.wall) else {
                 continue;
             };
             if self.is_held_back(&key, &route, &telling, ticket_uid(ticket), now) {
                 continue;
             }
-            if telling.state == ToldState::Closed && !route.pace.send_resolved {
+            if self.ends_silently(&route, &telling) {
                 silent.push((key, route, telling));
                 continue;
             }
@@ -183,6 +232,17 @@ impl Patrol {
         drafts
     }
 
+    /// Whether a receiver does not want to hear of an end. An alarm that it holds ends all the same, and what came and went
+    /// unheard was never told at all.
+    fn ends_silently(&self, route: &Route, telling: &Telling) -> bool {
+        let state = self.receivers.get(&route.receiver);
+        let holds = state.is_some_and(|s| alarms::holds_alarms(s.target.endpoint.kind()));
+        telling.state == ToldState::Closed
+            && telling.reason != AlertReason::Late
+            && !route.pace.send_resolved
+            && !holds
+    }
+
     /// This receiver does not want to hear of ends: only the record is closed.
     fn close_silently(&mut self, key: &ObjectKey, route: &Route, telling: &Telling, now: Now) {
         if let Some(status) = self.tickets.status_mut(key) {
@@ -199,6 +259,31 @@ impl Patrol {
         self.closing.dirty = true;
         self.plan_alerts(key, now);
         self.wake.soon = true;
+    }
+
+    /// Leaves only one ticket whose message was refused as a whole, if there is one: it goes alone, and in few words.
+    pub(super) fn take_refused(&self, name: &str, items: &mut Vec<Item>, now: Now) -> bool {
+        let Some(state) = self.receivers.get(name).filter(|s| !s.refused.is_empty()) else {
+            return false;
+        };
+        let was_refused = |item: &Item| {
+            let uid = self.tickets.view(&item.key).map(|(t, _)| ticket_uid(t));
+            let id = uid.map(|uid| item.telling.event_id(uid, &state.target.uid));
+            id.is_some_and(|id| state.refused.wants_few_words(&id, now))
+        };
+        let Some(at) = items.iter().position(was_refused) else {
+            return false;
+        };
+        items.swap(0, at);
+        items.truncate(1);
+        true
+    }
+
+    /// Whether a message must begin the group's next incident, because whoever took the one that stands hears nothing of it.
+    fn begins_anew(&self, name: &str, group: &GroupId, draft: &Draft) -> bool {
+        let taken = self.is_acknowledged(name, group);
+        let anew = |item: &Item| must_be_heard(item) || taken && calls(item);
+        draft.items.iter().any(anew)
     }
 
     fn interval_of(&self, telling: &Telling, route: &Route, policy: &str) -> Span {
@@ -233,9 +318,9 @@ impl Patrol {
         if !self.tickets.is_stored(key) || state.flying().any(|f| f.keys.contains(key)) {
             return true;
         }
-        let parked = !state.parked.is_empty() && {
+        let parked = !state.refused.is_empty() && {
             let id = telling.event_id(ticket_uid, &route.uid);
-            state.is_parked(&id, now)
+            state.refused.is_parked(&id, now)
         };
         let unkept = telling.state == ToldState::Firing
             && route
@@ -251,7 +336,7 @@ impl Patrol {
             return Turn::Full(now.wall.plus(AGAIN));
         };
         let holds = alarms::holds_alarms(state.target.endpoint.kind());
-        let backlog = !holds && state.is_backlog(draft.items.len(), draft.digest);
+        let backlog = !holds && state.allowance.is_backlog(draft.items.len(), draft.digest);
         // A backlog does not wait for the answer to its first part. All else goes with what is left over then.
         if state.flying().any(|f| f.group == group) && !backlog {
             return Turn::Taken;
@@ -273,6 +358,23 @@ impl Patrol {
                 return Turn::NotBefore(later(now.wall, Span::millis(left)));
             }
         }
+        let forgets = alarms::forgets(state.target.endpoint.kind());
+        let rings = |item: &Item| item.telling.state == ToldState::Firing;
+        if holds
+            && !forgets
+            && draft.items.iter().any(rings)
+            && !self.is_group_noted(
+                name,
+                &group,
+                self.begins_anew(name, &group, &draft),
+                now.wall,
+            )
+        {
+            return Turn::NotBefore(later(now.wall, Span::seconds(1)));
+        }
+        let Some(state) = self.receivers.get(name.as_str()) else {
+            return Turn::Full(now.wall.plus(AGAIN));
+        };
         let mut items = draft.items;
         // Stable: what was refused for its content comes back in smaller parts until the
         // one at fault is alone.
@@ -281,11 +383,16 @@ impl Patrol {
             true => NoticeKind::Digest,
             false => NoticeKind::Alert,
         };
-        items.truncate(state.most_tickets(draft.digest));
+        items.truncate(state.allowance.most_tickets(draft.digest));
         let target = state.target.clone();
+        let in_few_words = self.take_refused(name, &mut items, now);
         let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
             return Turn::Taken;
         };
+        if notice.acknowledges && !self.is_acknowledgement_noted(name, &group, now.wall) {
+            self.evaluation.status_dirty = true;
+            return Turn::NotBefore(later(now.wall, Span::seconds(1)));
+        }
         let endpoint = target.endpoint.kind();
         let said: BTreeMap<ObjectKey, Severity> = items
             .iter()
@@ -300,10 +407,15 @@ impl Patrol {
         let standing = holds.then_some(notice.standing);
         let flight = Flight {
             said,
+            digest: draft.digest,
+            in_few_words,
             keys: items.into_iter().map(|item| item.key).collect(),
             tellings,
             ..Flight::of_no_ticket(group, standing, now)
         };
+        if let Some(state) = self.receivers.get_mut(name.as_str()) {
+            state.turns.take(&notice.policy);
+        }
         self.launch(name, notice, flight);
         match backlog {
             true => Turn::NotBefore(now.wall),
@@ -314,7 +426,7 @@ impl Patrol {
 
 impl Draft {
     pub(super) fn add(&mut self, item: Item, interval: Span) {
-        self.severity = self.severity.max(Some(item.severity));
+        self.weight = self.weight.max(Some(weight(&item)));
         self.oldest = earlier(self.oldest, Some(item.telling.due));
         self.interval = if self.items.is_empty() {
             interval
@@ -329,6 +441,35 @@ impl Draft {
                     AlertReason::SLABreached | AlertReason::Overdue
                 ));
         self.items.push(item);
+    }
+}
+
+/// Whether it must be heard even where somebody acknowledged the incident that stands (alerting.md 2.12).
+fn must_be_heard(item: &Item) -> bool {
+    let telling = &item.telling;
+    let passed = matches!(
+        telling.reason,
+        AlertReason::SLABreached | AlertReason::Overdue | AlertReason::Escalated
+    );
+    passed && telling.state == ToldState::Firing
+}
+
+/// Whether it calls somebody for a ticket that is open.
+fn calls(item: &Item) -> bool {
+    item.telling.state == ToldState::Firing && !item.telling.reason.is_quiet()
+}
+
+/// How pressing a telling is, without its critical ones: what passed its time, and ends, go before all that is no more than severe.
+fn weight(item: &Item) -> (Severity, bool) {
+    let telling = &item.telling;
+    let passed = matches!(
+        telling.reason,
+        AlertReason::SLABreached | AlertReason::Overdue
+    );
+    match item.severity {
+        Severity::Critical => (Severity::Critical, true),
+        _ if passed || telling.state == ToldState::Closed => (Severity::Critical, false),
+        severity => (severity, false),
     }
 }
 

@@ -90,6 +90,11 @@ impl Patrol {
         self.agenda.succeeded
     }
 
+    /// It may have told somebody of whom this process hears only now.
+    pub(in crate::engine) const fn has_predecessor_again(&mut self) {
+        self.agenda.succeeded = true;
+    }
+
     /// What the process that led before told and did not write down, nobody knows.
     pub(in crate::engine) fn doubt_predecessor(&mut self) {
         if !std::mem::take(&mut self.agenda.succeeded) {

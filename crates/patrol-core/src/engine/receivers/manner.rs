@@ -11,6 +11,10 @@ pub(super) struct Manner {
     pub burst: u32,
     /// Deliveries whose answers are awaited together while the receiver is well.
     pub in_flight: usize,
+    /// Tickets that go into one message, as a first guess. `None`: a message is a whole group, however many there are.
+    pub items: Option<usize>,
+    /// A digest says it all by number, and by name only what is worst.
+    pub sums_up: bool,
     /// Pause after a second refusal for their number that does not say how long.
     second_pause: Span,
 }
@@ -18,19 +22,32 @@ pub(super) struct Manner {
 /// Pause after a refusal for their number that does not say how long.
 const PAUSE: Span = Span::seconds(60);
 
+/// Whether people read it, and nobody counts what it says.
+const fn is_for_people(kind: EndpointKind) -> bool {
+    matches!(
+        kind,
+        EndpointKind::Slack
+            | EndpointKind::Teams
+            | EndpointKind::Dingtalk
+            | EndpointKind::Wecom
+            | EndpointKind::Feishu
+    )
+}
+
 impl Manner {
     /// The manner of a kind, with the rate of the object where it names one.
     pub fn of(kind: EndpointKind, rate: Option<Rate>) -> Self {
         // Providers: Slack one a second, Teams four, DingTalk and WeCom 20 a minute (then DingTalk blocks for minutes),
         // Feishu 100 a minute and five a second, PagerDuty some 120 a minute.
-        let (per_minute, burst, in_flight) = match kind {
-            EndpointKind::Webhook => (600, 20, 4),
-            EndpointKind::Alertmanager => (300, 5, 2),
-            EndpointKind::Slack => (48, 1, 1),
-            EndpointKind::Teams => (120, 2, 1),
-            EndpointKind::Dingtalk | EndpointKind::Wecom => (15, 3, 1),
-            EndpointKind::Feishu => (80, 4, 1),
-            EndpointKind::Pagerduty => (90, 5, 1),
+        let (per_minute, burst, in_flight, items) = match kind {
+            EndpointKind::Webhook => (600, 20, 4, Some(40)),
+            EndpointKind::Alertmanager => (300, 5, 2, None),
+            EndpointKind::Slack => (48, 1, 1, Some(40)),
+            EndpointKind::Teams => (120, 2, 1, Some(20)),
+            EndpointKind::Dingtalk => (15, 3, 1, Some(20)),
+            EndpointKind::Wecom => (15, 3, 1, Some(8)),
+            EndpointKind::Feishu => (80, 4, 1, Some(20)),
+            EndpointKind::Pagerduty => (90, 5, 1, None),
         };
         let second_pause = match kind {
             // It then refuses everything for some ten minutes, and counts tries as more of the same.
@@ -41,6 +58,8 @@ impl Manner {
             per_minute: rate.map_or(per_minute, |rate| rate.per_minute),
             burst,
             in_flight,
+            items,
+            sums_up: is_for_people(kind),
             second_pause,
         }
     }

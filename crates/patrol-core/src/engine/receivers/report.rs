@@ -3,6 +3,7 @@
 
 use patrol_api::receiver::AlertReceiverStatus;
 use patrol_api::time::Span;
+use patrol_api::words::ToldState;
 
 use super::super::status::receiver_status;
 use super::super::{Patrol, STATUSES_IN_FLIGHT, WriteTarget};
@@ -16,6 +17,9 @@ use crate::facts::ObjectKey;
 pub(super) struct Back {
     pub at: Option<Mono>,
     pub failures: u32,
+    /// What was last written, and how often in a row: an older schema may leave out what is new, again and again.
+    said: Option<AlertReceiverStatus>,
+    same: u32,
 }
 
 impl Patrol {
@@ -38,18 +42,29 @@ impl Patrol {
         let Some(object) = &state.object else {
             return;
         };
-        receiver_status(state.trouble, state, now.wall).clone_into(&mut state.status);
+        receiver_status(state.health.trouble, state, now.wall).clone_into(&mut state.status);
         let stored = object.status.as_ref();
         if stored == Some(&state.status) || writing {
             return;
         }
-        // Who stands in is told nothing before that is written.
-        let what = |s: &AlertReceiverStatus| (s.conditions.clone(), s.last_failover_time);
+        // Who stands in is told nothing before that is written, and no alarm begins before its group is.
+        let what = |s: &AlertReceiverStatus| {
+            let standing = s.groups.iter().filter(|g| g.state == ToldState::Firing);
+            let standing: Vec<(String, u64, bool)> = standing
+                .map(|g| (g.key.clone(), g.incident, g.acknowledged))
+                .collect();
+            (s.conditions.clone(), s.last_failover_time, standing)
+        };
         let flipped = stored.map(what) != Some(what(&state.status));
         let least = match (flipped, state.written.failures) {
             (false, _) => Span::seconds(30),
             (true, failures) => Span::seconds(1 << failures.min(6)),
         };
+        // Failures have a wait of their own.
+        let taken = state.written.failures == 0;
+        let again = taken && state.written.said.as_ref() == Some(&state.status);
+        let same = if again { state.written.same + 1 } else { 0 };
+        let least = least.max(Span::seconds(1 << same.min(9)));
         let ready_at = state.written.at.map(|at| at.plus(least));
         if let Some(at) = ready_at
             && now.mono < at
@@ -62,6 +77,8 @@ impl Patrol {
             return; // an answer brings the next tick
         }
         state.written.at = Some(now.mono);
+        state.written.said = Some(state.status.clone());
+        state.written.same = same;
         let at = Precondition {
             key: ObjectKey::new("", name),
             uid: state.target.uid.clone(),

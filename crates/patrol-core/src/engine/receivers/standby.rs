@@ -14,10 +14,17 @@ pub(super) fn failing_since(status: &AlertReceiverStatus) -> Option<Time> {
         .then(|| patrol_api::condition::from_meta_time(&ready.last_transition_time))
 }
 
-/// Where it cannot be written down, it begins all the same after so long.
-const UNWRITTEN: Span = Span::minutes(1);
+/// Where it cannot be written down, it begins all the same after so long: a watch that is late is healed by then.
+const UNWRITTEN: Span = Span::minutes(3);
 
 impl Patrol {
+    /// Takes for written down that one stands in: for whoever only looks ahead.
+    pub(in crate::engine) fn suppose_standbys_written(&mut self) {
+        for state in self.receivers.values_mut() {
+            state.failover_written = state.failed_over;
+        }
+    }
+
     /// Begins and ends standing in: whose turn it is changes who is told.
     pub(in crate::engine) fn settle_standbys(&mut self, now: Now) {
         let mut changed = false;
@@ -28,12 +35,10 @@ impl Patrol {
                 .as_ref()
                 .and_then(|object| object.spec.failover.as_ref())
                 .map(|failover| failover.after);
-            let from = state
-                .failing_since
-                .zip(after)
-                .map(|(at, after)| at.plus(after));
-            let over = from.is_some_and(|at| at <= now.wall);
-            if let Some(at) = from.filter(|at| *at > now.wall) {
+            let begun = state.failed_over;
+            let over = after.is_some_and(|after| state.health.is_down_for(after, begun, now));
+            let at = after.and_then(|after| state.health.down_at(after, now));
+            if let Some(at) = at.filter(|_| !over) {
                 next = Some(next.map_or(at, |before| before.min(at)));
             }
             if over != state.failed_over {

@@ -48,10 +48,9 @@ impl Patrol {
         };
         let openings = self.openings(now.wall);
         out.insert("Window", count(self.agenda.planned_at(receiver, &openings)));
-        let parked = state.parked.values().filter(|until| now.mono < **until);
-        out.insert("Refused", count(parked.count()));
-        let rests = state.not_before.is_some_and(|at| now.mono < at);
-        let (throttled, failing) = match state.trouble {
+        out.insert("Refused", count(state.refused.parked(now)));
+        let rests = state.health.not_before.is_some_and(|at| now.mono < at);
+        let (throttled, failing) = match state.health.trouble {
             _ if !rests => (0, 0),
             Some(DeliveryClass::Throttled(_)) => (state.pending, 0),
             _ => (0, state.pending),

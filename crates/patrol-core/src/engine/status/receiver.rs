@@ -44,26 +44,27 @@ pub(in crate::engine) fn receiver_status(
     now: Time,
 ) -> AlertReceiverStatus {
     let mut status = Patrol::receiver_status_of(state).clone();
-    status.last_success_time = state.last_success;
+    status.last_success_time = state.health.last_success;
     status.last_failover_time = state.failover_at();
     status.groups = groups(state, now);
+    status.told = state.told.values().take(MOST).cloned().collect();
     status.pending = u64::try_from(state.pending).unwrap_or(u64::MAX);
     status.oldest_pending_time = state.oldest_pending;
     status.circuit = Some(Circuit {
-        state: match (state.is_circuit_open(), state.is_idle()) {
+        state: match (state.health.is_circuit_open(), state.is_idle()) {
             (false, _) => CircuitState::Closed,
             (true, true) => CircuitState::Open,
             (true, false) => CircuitState::HalfOpen,
         },
-        since: state.opened,
-        failures: u64::from(state.failures),
+        since: state.health.opened,
+        failures: u64::from(state.health.failures),
         class: trouble.map(|class| class.as_str().to_owned()),
-        not_before: state.not_before_wall,
+        not_before: state.health.not_before_wall,
     });
-    if state.is_yet_to_be_asked() {
+    if state.health.is_yet_to_be_asked() {
         return status;
     }
-    let tried = state.last_success.is_some() || trouble.is_some();
+    let tried = state.health.last_success.is_some() || trouble.is_some();
     let blocked = matches!(trouble, Some(DeliveryClass::Blocked));
     let secret = matches!(trouble, Some(DeliveryClass::SecretMissing));
     let fine = |reason, message| match tried {

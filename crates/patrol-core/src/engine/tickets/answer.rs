@@ -92,7 +92,7 @@ impl Patrol {
                 .tickets
                 .held
                 .get(key)
-                .is_some_and(|held| !held.foreign && self.is_dropped_owing(&held.status));
+                .is_some_and(|held| !held.foreign && self.is_owing(key, &held.status));
             self.counters.alerts_dropped += u64::from(owing);
             return self.ticket_deleted(key, now);
         }

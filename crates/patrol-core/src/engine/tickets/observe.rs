@@ -151,6 +151,7 @@ impl Patrol {
         let Some(object) = held.object.take() else {
             return;
         };
+        let finding = object.spec.finding.clone();
         if !self.leading {
             self.leave_ceiling(key);
             self.tickets.drop(key);
@@ -168,6 +169,7 @@ impl Patrol {
         if let Some(unit) = self.evaluation.known.get(key).map(|k| k.unit.clone()) {
             self.mark(unit);
         }
+        self.namespace_spoke(&finding);
         self.tickets.touch(key);
         self.closing.dirty = true;
         self.plan_alerts(key, now);

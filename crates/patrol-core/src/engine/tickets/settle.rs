@@ -2,19 +2,20 @@
 //! writes and never makes them.
 
 use patrol_api::policy::{Alerts, TicketRules};
-use patrol_api::ticket::TicketStatus;
+use patrol_api::ticket::{AlertRecord, TicketStatus};
 use patrol_api::time::{Span, Time};
-use patrol_api::words::{Phase, Severity};
+use patrol_api::words::{Phase, Severity, ToldState};
 
 use super::super::evaluate::{Known, earlier};
 use super::super::{Keys, Patrol};
-use super::{about, bootstrap_at, same_identity};
+use super::{Held, about, bootstrap_at, same_identity};
 use crate::check::Unit;
 use crate::clock::Now;
 use crate::facts::ObjectKey;
 use crate::inspect::Presence;
 use crate::ticket::life::{self, Assessment, LifeRules};
 use crate::ticket::overlay::{Waived, Wishes};
+use crate::ticket::recheck;
 
 /// The end of a ticket that was deleted under us is tried to be told for so long.
 const END_OWED_FOR: Span = Span::days(1);
@@ -22,7 +23,7 @@ const END_OWED_FOR: Span = Span::days(1);
 impl Patrol {
     pub(in crate::engine) fn settle_tickets(&mut self, now: Now) {
         self.ticket_timers(now);
-        self.look_at_clean(now);
+        self.look_afresh(now);
         // A place that is left lets others in, and both change the aggregates.
         for _ in 0..3 {
             self.settle_touched(now);
@@ -58,14 +59,16 @@ impl Patrol {
 
     /// A wait for cleanness ends with a fresh look, not with an old verdict: a watch may
     /// have fallen silent since. So does an absence of which a new leader knows from its
-    /// time as a standby.
-    fn look_at_clean(&mut self, now: Now) {
+    /// time as a standby, and whatever somebody asks to be inspected at once.
+    fn look_afresh(&mut self, now: Now) {
         let over: Vec<(ObjectKey, Unit)> = self
             .tickets
             .touched
             .iter()
             .filter_map(|key| Some((key, self.evaluation.known.get(key)?)))
-            .filter(|(key, known)| self.may_clear(key, known, now.wall))
+            .filter(|(key, known)| {
+                self.may_clear(key, known, now.wall) || self.is_asked_for(key, now.wall)
+            })
             .map(|(key, known)| (key.clone(), known.unit.clone()))
             .collect();
         for (key, unit) in over {
@@ -73,6 +76,14 @@ impl Patrol {
                 self.evaluate_unit(&unit, now.wall);
             }
         }
+    }
+
+    /// Whether somebody asks for an inspection that may be made now.
+    fn is_asked_for(&self, key: &ObjectKey, now: Time) -> bool {
+        self.tickets.held.get(key).is_some_and(|held| {
+            let asked = held.object.as_ref().and_then(|t| t.spec.recheck.as_deref());
+            recheck::asked(&held.status, asked, now).is_some_and(|at| at <= now)
+        })
     }
 
     /// Whether an open ticket was seen clean for long enough, or waits for fresh news, or
@@ -156,7 +167,14 @@ impl Patrol {
                 }
                 self.overflow_left(key);
                 self.leave_ceiling(key);
-                self.owes_end(key) && self.end_vanished(key, known, now)
+                if !self.owes_end(key) {
+                    return false;
+                }
+                let keep = self.end_vanished(key, known, now);
+                if !keep {
+                    self.owe_by_number(key, now);
+                }
+                keep
             }
         }
     }
@@ -172,7 +190,7 @@ impl Patrol {
             }
             return;
         }
-        let rules = self.life_rules(&known.finding.policy);
+        let rules = self.rules_for(key, known, now);
         let waived = self.still_waived(key, known, now.wall);
         let held = self.tickets.held.entry(key.clone()).or_default();
         held.wanted = true;
@@ -199,7 +217,7 @@ impl Patrol {
     /// whoever was told is told the end, under the rules of every other end. Returns
     /// whether that is still to be done.
     fn end_vanished(&mut self, key: &ObjectKey, known: &Known, now: Now) -> bool {
-        let rules = self.life_rules(&known.finding.policy);
+        let rules = self.rules_for(key, known, now);
         let waived = self.still_waived(key, known, now.wall);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return false;
@@ -221,6 +239,7 @@ impl Patrol {
         let until = held.vanished.plus(END_OWED_FOR);
         if has_ended(phase, held.status.phase) {
             self.count_unsure_as_told(key, now);
+            self.namespace_spoke(&known.finding);
         }
         let left = Span::millis(until.since(now.mono));
         let over = now.wall.plus(left).plus(Span::seconds(1));
@@ -230,7 +249,7 @@ impl Patrol {
     }
 
     fn advance_ticket(&mut self, key: &ObjectKey, known: &Known, now: Now) {
-        let rules = self.life_rules(&known.finding.policy);
+        let rules = self.rules_for(key, known, now);
         let retention = self.retention(&known.finding.policy);
         let within = self.config.status_within;
         let view = self.tickets.view(key);
@@ -255,6 +274,8 @@ impl Patrol {
         let wishes = Wishes {
             acknowledge: object.spec.acknowledge.as_ref(),
             snooze: object.spec.snooze.as_ref(),
+            assignee: object.spec.assignee.as_deref(),
+            recheck: object.spec.recheck.as_deref(),
             waiver: waived.as_ref(),
         };
         let change = life::advance(
@@ -265,6 +286,7 @@ impl Patrol {
             &rules,
             now.wall,
         );
+        see_again(held, &known.assessment, now.wall);
         if has_ended(phase, held.status.phase) {
             self.count_unsure_as_told(key, now);
         }
@@ -274,13 +296,14 @@ impl Patrol {
         let open = held.status.phase != Phase::Resolved;
         let mut look_again = change.look_again;
         if !open {
-            look_again = held.status.episode.resolved_at.map(|at| at.plus(retention));
+            let expires = held.status.episode.resolved_at.map(|at| at.plus(retention));
+            look_again = earlier(look_again, expires);
             self.tickets.retention.dirty = true;
         }
         look_again = earlier(look_again, bootstrap);
         let severity = held.status.severity;
-        let news = change.transition.is_some() || before != severity;
-        let status = change.transition.map(|why| (why, held.status.clone()));
+        let news = !change.transitions.is_empty() || before != severity;
+        let status = news.then(|| held.status.clone());
         self.tickets
             .set_timer(key, look_again.filter(|at| *at > now.wall));
         if open {
@@ -288,8 +311,8 @@ impl Patrol {
         } else {
             self.leave_ceiling(key);
         }
-        if let Some((reason, status)) = status {
-            self.tell_transition(key, reason, &status);
+        for (reason, status) in change.transitions.iter().zip(status.iter().cycle()) {
+            self.tell_transition(key, reason, status);
         }
         self.evaluation.status_dirty |= news;
         if before != severity {
@@ -311,15 +334,22 @@ impl Patrol {
         }
     }
 
+    fn rules_for(&self, key: &ObjectKey, known: &Known, now: Now) -> LifeRules {
+        LifeRules {
+            heard: self.last_heard(key, now),
+            ..self.life_rules(&known.finding.policy)
+        }
+    }
+
     /// What a policy says of its tickets' lives; a policy that is gone leaves defaults.
-    fn life_rules(&self, policy: &str) -> LifeRules {
+    pub(in crate::engine) fn life_rules(&self, policy: &str) -> LifeRules {
         match self.policies.get(policy) {
             Some(state) => LifeRules::of(state.ticket_rules(), &state.object.spec.alerts),
             None => LifeRules::of(&TicketRules::default(), &Alerts::default()),
         }
     }
 
-    pub(super) fn retention(&self, policy: &str) -> Span {
+    pub(in crate::engine) fn retention(&self, policy: &str) -> Span {
         let rules = self.policies.get(policy).map(|p| p.ticket_rules());
         rules.map_or_else(|| TicketRules::default().retention, |rules| rules.retention)
     }
@@ -364,20 +394,30 @@ impl Patrol {
         let Some(resolved) = status.episode.resolved_at else {
             return false;
         };
-        let owed = status.alerts.iter().any(|r| {
-            r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
-        });
         let age = now.since(resolved);
         let over = age >= self.retention(policy) || self.tickets.retention.is_surplus(key);
-        (over && !owed) || age >= super::write::HARD_CAP
+        (over && !self.is_owing(key, status)) || age >= super::write::HARD_CAP
     }
 
-    /// Whether a ticket goes although somebody who was told that it fires was never told that it ended.
-    pub(super) fn is_dropped_owing(&self, status: &TicketStatus) -> bool {
-        status.phase == Phase::Resolved
-            && status.alerts.iter().any(|r| {
-                r.state == patrol_api::words::ToldState::Firing && self.knows_receiver(&r.uid)
-            })
+    /// Whether somebody who was told that a ticket fires is yet to be told that it ended, or somebody that it came and went.
+    pub(super) fn is_owing(&self, key: &ObjectKey, status: &TicketStatus) -> bool {
+        let firing = |r: &AlertRecord| r.state == ToldState::Firing && self.knows_receiver(&r.uid);
+        status.phase == Phase::Resolved && (status.alerts.iter().any(firing) || self.is_missed(key))
+    }
+}
+
+/// A status that is written anyway says when the gap was last seen. For that alone nothing is written.
+fn see_again(held: &mut Held, assessment: &Assessment, now: Time) {
+    const OLD: Span = Span::hours(1);
+    let stored = held.object.as_ref().and_then(|t| t.status.as_ref());
+    let is_written = stored.is_some_and(|stored| *stored != held.status);
+    let is_old = held
+        .status
+        .last_seen_at
+        .is_some_and(|at| now >= at.plus(OLD));
+    if is_written && is_old && assessment.is_failing() && held.status.phase != Phase::Resolved {
+        held.status.last_seen_at = Some(now);
+        held.status.evidence.verdict_at = Some(now);
     }
 }
 

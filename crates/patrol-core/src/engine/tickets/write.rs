@@ -96,8 +96,13 @@ impl Patrol {
         let Some(object) = &held.object else {
             return held.wanted.then_some(TicketWrite::Create);
         };
-        if held.foreign || self.is_expired(key, &held.status, &object.spec.finding.policy, now.wall)
-        {
+        // What the server has as open is not deleted: that it ended is written first.
+        let has_ended = object
+            .status
+            .as_ref()
+            .is_some_and(|s| s.phase == Phase::Resolved);
+        let policy = &object.spec.finding.policy;
+        if held.foreign || has_ended && self.is_expired(key, &held.status, policy, now.wall) {
             return Some(TicketWrite::Delete);
         }
         match &object.status {

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use patrol_api::policy::{Alerts, BySeverity, EscalationStep};
 use patrol_api::ticket::{AlertRecord, TicketStatus};
 use patrol_api::time::{Span, Time};
-use patrol_api::words::{AlertReason, Phase, Resolution, Severity, ToldState};
+use patrol_api::words::{AlertReason, Phase, QuietNotice, Resolution, Severity, ToldState};
 
 use super::{Telling, told};
 use crate::fingerprint;
 use crate::windows::{Errand, Windows};
+
+/// A message that says how things stand may be so long on its way: what people did meanwhile is not in it.
+const ON_ITS_WAY: Span = Span::minutes(2);
 
 /// How a policy wants its tickets told to one receiver.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,10 @@ pub struct Pace {
     pub held_until: Option<Time>,
     /// The receiver stands in for another that is not ready.
     pub failover: bool,
+    /// What people do to a ticket that it is told of as well.
+    pub quiet: Vec<QuietNotice>,
+    /// Nobody names the receiver for this ticket any more: the alarm that it holds is taken back.
+    pub leaving: bool,
 }
 
 /// A step of escalation as the reason why a receiver is told.
@@ -61,6 +68,8 @@ impl Pace {
             missed_after: Alerts::default().missed_after,
             held_until: None,
             failover: false,
+            quiet: vec![],
+            leaving: false,
         }
     }
 
@@ -73,7 +82,7 @@ impl Pace {
     }
 
     /// From `due` on, when it may go out.
-    fn opening(&self, due: Time, errand: Errand) -> Time {
+    pub(crate) fn opening(&self, due: Time, errand: Errand) -> Time {
         let urgent = errand.breached || errand.overdue || errand.resolved;
         let due = match self.held_until {
             Some(until) if !urgent => due.max(until),
@@ -212,11 +221,15 @@ fn firing_owed(
         Some(AlertReason::SLABreached | AlertReason::Overdue)
     );
     match current {
-        Some(record) if status.phase == Phase::Open => {
-            Some(reminder(ticket_uid, status, record, pace))
+        Some(record) => {
+            // Somebody knows of it: only a deadline that passes is told.
+            let open = status.phase == Phase::Open;
+            let reminder = open.then(|| reminder(ticket_uid, status, record, pace));
+            [reminder, quiet(status, record, pace)]
+                .into_iter()
+                .flatten()
+                .min_by_key(|telling| telling.due)
         }
-        // Somebody knows of it: only a deadline that passes is told.
-        Some(_) => None,
         None if status.phase == Phase::Open || urgent => first(status, told, pace),
         None => None,
     }
@@ -303,6 +316,41 @@ fn reminder(ticket_uid: &str, status: &TicketStatus, told: &AlertRecord, pace: &
         failover: pace.failover,
         due: pace.opening(calm(due, interval), errand_of(status, None)),
     }
+}
+
+/// What people did to a ticket since a receiver that asks for it last heard of it. Any message says how things stand, so one that
+/// goes for another reason says this as well.
+fn quiet(status: &TicketStatus, told: &AlertRecord, pace: &Pace) -> Option<Telling> {
+    let wants = |notice| pace.quiet.contains(&notice);
+    let taken = match status.phase {
+        Phase::Acknowledged => Some((QuietNotice::Acknowledged, AlertReason::Acknowledged)),
+        Phase::Snoozed => Some((QuietNotice::Snoozed, AlertReason::Snoozed)),
+        _ => None,
+    };
+    let taken = taken
+        .filter(|(notice, _)| wants(*notice))
+        .and_then(|(_, reason)| Some((status.phase_since?, reason)));
+    let assigned = status.assigned.as_ref();
+    let assigned = assigned
+        .filter(|_| wants(QuietNotice::Assigned))
+        .map(|assigned| (assigned.at, AlertReason::Assigned));
+    let unheard = |at: &Time| {
+        *at > told.at.minus(ON_ITS_WAY) && told.quiet_at.is_none_or(|heard| *at > heard)
+    };
+    let (at, reason) = [taken, assigned]
+        .into_iter()
+        .flatten()
+        .find(|(at, _)| unheard(at))?;
+    Some(Telling {
+        state: ToldState::Firing,
+        episode: told.episode,
+        seq: told.seq,
+        n: told.n.saturating_add(1),
+        reason,
+        level: told.level,
+        failover: pace.failover,
+        due: pace.opening(at.plus(pace.group_wait), errand_of(status, None)),
+    })
 }
 
 /// The interval and up to a tenth more, so that tickets of one moment part ways.

@@ -128,11 +128,11 @@ pub fn webhook(name: &str, url: &str, per_minute: u32) -> Value {
     })
 }
 
-/// The policy that asks for the sidecar and tells these receivers.
-pub fn policy(receivers: &[String], alerts: &Value) -> Value {
+/// A policy that asks for the sidecar and tells these receivers, sixteen at most.
+pub fn policy(name: &str, receivers: &[String], alerts: &Value) -> Value {
     let routes: Vec<Value> = receivers.iter().map(|name| json!({"name": name})).collect();
     let mut policy = json!({
-        "apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy", "metadata": {"name": "bench"},
+        "apiVersion": "kubepatrol.io/v1alpha1", "kind": "PatrolPolicy", "metadata": {"name": name},
         "spec": {
             "schedule": {"every": "1h"},
             "checks": [{"name": "aegis", "sidecar": {"images": ["security/aegis*"]}}],
