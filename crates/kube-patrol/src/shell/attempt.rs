@@ -1,12 +1,17 @@
 //! One try to send one part: to every address of its receiver, to a few at the same time.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use patrol_api::receiver::EndpointKind;
+use patrol_api::time::Span;
+use patrol_core::clock::Now;
 use patrol_core::effect::Target;
 use patrol_core::event::DeliveryClass;
 use patrol_notify::render::Part;
-use patrol_notify::{Outcome, Request};
+use patrol_notify::{Class, Outcome, Request, address};
 use tokio::sync::Semaphore;
 
 use super::credentials::Credentials;
@@ -154,7 +159,15 @@ async fn post_to(
         body: part.body.clone().into(),
         credential: ready.credential.clone(),
     };
-    let outcome = door.client.post_within(request, within).await;
+    let posted = door.client.post_within(request, within);
+    let posted = while_in_time(post.clock, within, posted).await;
+    let outcome = posted.unwrap_or_else(|| Outcome {
+        class: Class::Transient,
+        status: None,
+        detail: "this process stood still for longer than an answer may take",
+        host: address::Target::parse(&door.url)
+            .map_or_else(|_| String::new(), |url| url.host().to_owned()),
+    });
     tracing::debug!(
         receiver = target.name,
         host = outcome.host,
@@ -175,11 +188,58 @@ async fn post_to(
     outcome
 }
 
+/// Goes on with a request until its time is over. The timers of a process that was paused or suspended fire only some time
+/// after it woke, and a request that still waited for its connection would go out before: when another one leads, and may have
+/// told the end already.
+async fn while_in_time<T>(
+    clock: fn() -> Now,
+    within: Duration,
+    request: impl Future<Output = T>,
+) -> Option<T> {
+    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let end = clock().mono.plus(Span::millis(within));
+    let mut request = pin!(request);
+    poll_fn(|context| match clock().mono <= end {
+        true => request.as_mut().poll(context).map(Some),
+        false => Poll::Ready(None),
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
-    use patrol_notify::Class::{self, Accepted, Blocked, Config, Payload, Transient};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use patrol_api::time::Time;
+    use patrol_core::clock::Mono;
+    use patrol_notify::Class::{Accepted, Blocked, Config, Payload, Transient};
+    use tokio::sync::oneshot;
 
     use super::*;
+
+    /// Boot time in milliseconds, as the test sets it.
+    static BOOT: AtomicU64 = AtomicU64::new(0);
+
+    fn clock() -> Now {
+        Now {
+            wall: Time::from_unix(0),
+            mono: Mono(BOOT.load(Ordering::SeqCst)),
+        }
+    }
+
+    #[tokio::test]
+    async fn f3_what_waited_for_its_connection_while_the_process_stood_still_is_not_sent() {
+        for (stood_still, sent) in [(300, Some(())), (301, None)] {
+            BOOT.store(0, Ordering::SeqCst);
+            let (connected, connection) = oneshot::channel::<()>();
+            let request = async { connection.await.unwrap() };
+            let sending = tokio::spawn(while_in_time(clock, Duration::from_millis(300), request));
+            tokio::task::yield_now().await;
+            BOOT.store(stood_still, Ordering::SeqCst);
+            connected.send(()).unwrap();
+            assert_eq!(sending.await.unwrap(), sent, "{stood_still}");
+        }
+    }
 
     fn outcome(class: Class, host: &str) -> Outcome {
         Outcome {

@@ -3,8 +3,11 @@
 //! Everyone who writes or sends asks here first. It only looks at the boot-time clock, so
 //! a process that was paused or suspended knows at once that it may have been replaced.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::boot_clock;
@@ -46,6 +49,18 @@ impl Fence {
         (left > 0).then_some(Duration::from_millis(left))
     }
 
+    /// Goes on with a call only while this process certainly leads. A call may have to wait for a connection before anything of it
+    /// is sent: one that was begun as leader must not go out after the lease. `None`: this process leads no more; what was sent
+    /// of the call by then may have been done.
+    pub(crate) async fn while_leading<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let mut call = pin!(call);
+        poll_fn(|context| match self.remaining() {
+            Some(_) => call.as_mut().poll(context).map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+
     /// Leads until this much boot time.
     pub(super) fn raise(&self, until: Duration) {
         let millis = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
@@ -76,5 +91,20 @@ mod tests {
         fence.lower();
         assert!(!other.certainly_leads(Duration::ZERO));
         assert!(Fence::always().certainly_leads(Duration::from_secs(1_000_000)));
+    }
+
+    #[tokio::test]
+    async fn f3_a_call_that_waited_for_its_connection_is_not_sent_once_the_lease_is_over() {
+        for (left, sent) in [(60, Some(())), (0, None)] {
+            let fence = Fence::new();
+            fence.raise(boot_clock::boot() + Duration::from_secs(60));
+            let (connected, connection) = tokio::sync::oneshot::channel::<()>();
+            let (call, held) = (async { connection.await.unwrap() }, fence.clone());
+            let calling = tokio::spawn(async move { held.while_leading(call).await });
+            tokio::task::yield_now().await;
+            fence.raise(boot_clock::boot() + Duration::from_secs(left));
+            connected.send(()).unwrap();
+            assert_eq!(calling.await.unwrap(), sent, "{left} s left");
+        }
     }
 }

@@ -239,10 +239,12 @@ fn place(kind: Kind, at: &Precondition) -> String {
     path::object(kind, &at.key.namespace, &at.key.name)
 }
 
-/// Makes one call. Asks right before it whether this process leads, and waits no longer
+/// Makes one call. Asks right before it whether this process leads, and goes on with it no longer
 /// than it certainly does: no call is waited for that another leader might contradict.
 async fn send(server: &Server<'_>, call: Call) -> Result<Reply, CallError> {
     let led = server.fence.remaining().ok_or(CallError::NotLeader)?;
     let left = server.until.saturating_duration_since(Instant::now());
-    server.http.call(call, left.min(led), OBJECT_MAX).await
+    let call = server.http.call(call, left.min(led), OBJECT_MAX);
+    let done = server.fence.while_leading(call).await;
+    done.unwrap_or(Err(CallError::Deadline(led)))
 }

@@ -155,9 +155,8 @@ impl Shared {
             }
             // A courtesy, and a write all the same: who woke up and leads no more is silent.
             Effect::Announce(announcement) => {
-                if self.fence.remaining().is_some() {
-                    self.announcer.announce(&announcement).await;
-                }
+                let announced = self.announcer.announce(&announcement);
+                self.fence.while_leading(announced).await;
             }
             Effect::ReadTicket { id, key } => {
                 let (seen, result) = calls::read_ticket(&self.connection.reads, &key).await;
