@@ -8,7 +8,7 @@ use patrol_api::receiver::{
     AlertReceiverSpec, Endpoint, Locale, SecretKeyRef, UrlFrom, WebhookSpec,
 };
 use patrol_api::ticket::Subject;
-use patrol_api::time::Time;
+use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, Layer, Party, Phase, Severity, ToldState};
 use patrol_core::engine::{ReceiverSnapshot, Snapshot};
 use patrol_core::notice::{Alarm, Cluster, Counts, Group, NoticeKind, NoticeTicket};
@@ -87,9 +87,18 @@ pub(super) fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>)
         Arc::new(Leads(leads)),
         true,
         vec![],
-        patrol_kube::boot_clock::now,
+        long_after_boot,
         Requests::new().unwrap(),
     )
+}
+
+/// A clock that goes on from a day after the start: what was long ago must have a time, on a machine that has just started as well.
+fn long_after_boot() -> Now {
+    let now = patrol_kube::boot_clock::now();
+    Now {
+        mono: now.mono.plus(Span::days(1)),
+        ..now
+    }
 }
 
 pub(in crate::shell) fn at(key: &str) -> SecretKeyRef {
