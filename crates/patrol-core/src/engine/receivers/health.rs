@@ -96,6 +96,11 @@ impl Health {
                 self.wait(pause, at, now);
             }
             DeliveryClass::Transient | DeliveryClass::Unreached(_) => {
+                // Somebody is there again. That he fails in another way now says nothing of how long that will last.
+                let was_away = matches!(self.trouble, Some(DeliveryClass::Unreached(_)));
+                if was_away && class == DeliveryClass::Transient {
+                    self.first_failure = Some(now);
+                }
                 let outage = now.since(self.first_failure.unwrap_or(now)) / 1000;
                 let most = (outage / OF_OUTAGE).clamp(4, most);
                 self.fail(class, (2, most), uid, at, now);
@@ -196,5 +201,31 @@ impl Health {
         self.refusals = 0;
         self.forget_waits();
         self.opened = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After an outage of ten minutes it answers again, at first with an error: that is asked about within seconds, and the same
+    /// error for ten minutes is not.
+    #[test]
+    fn whoever_answers_after_an_outage_is_tried_again_soon() {
+        let away = DeliveryClass::Unreached("connection refused");
+        for (before, soon) in [(away, true), (DeliveryClass::Transient, false)] {
+            let longest = (0..40).map(|uid| {
+                let mut health = Health::default();
+                let uid = uid.to_string();
+                let mut fails = |class, at: u64| {
+                    let wall = Time::from_unix(0).plus(Span::seconds(at));
+                    health.learn(class, &uid, wall, Mono(at * 1_000));
+                };
+                (0..30).for_each(|n| fails(before, n * 20));
+                fails(DeliveryClass::Transient, 600);
+                health.not_before.unwrap().since(Mono(600_000))
+            });
+            assert_eq!(longest.max().unwrap() <= 4_500, soon, "{before:?}");
+        }
     }
 }
