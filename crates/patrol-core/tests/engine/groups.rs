@@ -344,6 +344,24 @@ fn what_is_muted_holds_back_no_end_of_something_else() {
     assert_eq!(incidents(&w), ["namespace=shop,severity=Critical"]);
 }
 
+/// The groups of now and of then have no label in common: what the ticket itself is says where it cannot have been.
+#[test]
+fn what_is_muted_holds_back_no_end_of_another_namespace_where_the_grouping_changed() {
+    let mut w = told_by("namespace");
+    w.namespace("gone", json!({}));
+    w.pod("shop/a", bad());
+    w.pod("gone/b", bad());
+    w.run_for(Span::minutes(3));
+    assert_eq!(incidents(&w), ["namespace=gone", "namespace=shop"]);
+    mute_shop(&mut w);
+    w.die();
+    w.end_namespace("gone");
+    w.restart();
+    w.policy("p", grouping_by("check"));
+    w.run_for(Span::minutes(30));
+    assert_eq!(incidents(&w), ["namespace=shop"]);
+}
+
 /// The process dies right after a receiver was told, and what it told of goes before the next one looks.
 #[test]
 fn f26_an_alarm_is_written_down_before_it_begins() {

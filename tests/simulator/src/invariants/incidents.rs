@@ -42,7 +42,8 @@ pub fn at_rest(sim: &mut Sim) {
                 && group(sim, uid, ticket) == (uid.clone(), policy.clone(), labels.clone())
         };
         let stands = tickets.iter().any(|ticket| of_group(&ticket));
-        if !stands && is_readable(sim, policy) && !may_wait(sim, uid, policy, &tickets) {
+        let held = (uid.clone(), policy.clone(), labels.clone());
+        if !stands && is_readable(sim, policy) && !may_wait(sim, &held, &tickets) {
             broken.push(format!(
                 "{name} holds an incident for {policy} {labels:?} without a ticket"
             ));
@@ -115,25 +116,46 @@ fn is_readable(sim: &Sim, policy: &str) -> bool {
     policy == COVERAGE_POLICY || there.is_none() || sim.truth.is_compiled(policy)
 }
 
-/// Whether an incident may stand for a ticket of another group, whose own has none yet: one that somebody took, and that so is
-/// not told again. Or for one whose end the receiver refused to hear.
-fn may_wait(sim: &Sim, uid: &str, policy: &str, tickets: &[(ObjectKey, Ticket)]) -> bool {
+/// Whether an incident may stand for a ticket that can have been told under it, and that now is of another group, whose own has
+/// none yet: one that somebody took, muted or put off, and that so is not told again. Or for one whose end the receiver refused
+/// to hear.
+fn may_wait(sim: &Sim, held: &Group, tickets: &[(ObjectKey, Ticket)]) -> bool {
+    let (uid, policy, labels) = held;
     let taken = [Phase::Acknowledged, Phase::Snoozed];
-    let mut tickets = tickets
-        .iter()
-        .filter(|(_, ticket)| ticket.spec.finding.policy == policy);
+    let mut tickets = tickets.iter().filter(|(_, ticket)| {
+        ticket.spec.finding.policy == *policy && may_have_been_in(ticket, labels)
+    });
     tickets.any(|(place, ticket)| match phase(ticket) {
         Phase::Resolved => {
-            let refused = (place.clone(), uid.to_owned());
+            let refused = (place.clone(), uid.clone());
             sim.book.parked.contains_key(&refused)
         }
         phase => {
             let own = group(sim, uid, ticket);
-            // Nor is one told again that somebody muted, or that a window puts off.
             let waits = taken.contains(&phase) || overlays::held_lately(sim, ticket, SLACK);
             waits && !sim.book.incidents.0.get(&own).is_some_and(|i| i.open)
         }
     })
+}
+
+/// Severity and party of a ticket change, the rest does not.
+fn may_have_been_in(ticket: &Ticket, labels: &[(String, String)]) -> bool {
+    let finding = &ticket.spec.finding;
+    let is_its_own = |value: &str, own: Option<&String>| own.map_or("", String::as_str) == value;
+    labels.iter().all(|(label, value)| match label.as_str() {
+        "check" => finding.check == *value,
+        "namespace" => is_its_own(value, finding.subject.namespace.as_ref()),
+        "requirement" => is_its_own(value, finding.requirement.as_ref()),
+        "ticket" => *value == id(ticket),
+        _ => true,
+    })
+}
+
+/// A ticket's namespace and name.
+fn id(ticket: &Ticket) -> String {
+    let namespace = ticket.metadata.namespace.as_deref().unwrap_or_default();
+    let name = ticket.metadata.name.as_deref().unwrap_or_default();
+    format!("{namespace}/{name}")
 }
 
 fn phase(ticket: &Ticket) -> Phase {
@@ -211,9 +233,7 @@ fn group(sim: &Sim, uid: &str, ticket: &Ticket) -> Group {
     });
     let mut labels: Vec<(String, String)> = labels.collect();
     if status.severity == Some(Severity::Critical) && has_critical_apart(sim, uid) {
-        let namespace = ticket.metadata.namespace.as_deref().unwrap_or_default();
-        let name = ticket.metadata.name.as_deref().unwrap_or_default();
-        labels.push(("ticket".to_owned(), format!("{namespace}/{name}")));
+        labels.push(("ticket".to_owned(), id(ticket)));
     }
     (uid.to_owned(), finding.policy.clone(), labels)
 }

@@ -17,8 +17,12 @@ use crate::facts::ObjectKey;
 use crate::notice::{Alarm, Cluster, Counts, Group, Notice, NoticeKind, NoticeTicket};
 use crate::ticket::ledger::{self, Telling};
 
+const CHECK: &str = "check";
+const REQUIREMENT: &str = "requirement";
 const NAMESPACE: &str = "namespace";
 const TICKET: &str = "ticket";
+/// The labels of groups that stay what they are as long as a ticket lives. Its severity and its party may change.
+pub(super) const LASTING: [&str; 4] = [CHECK, REQUIREMENT, NAMESPACE, TICKET];
 /// So many tickets show that a group still fires.
 const OTHERS: usize = 5;
 
@@ -51,18 +55,13 @@ impl Patrol {
             || vec![GroupKey::Check],
             |p| p.object.spec.alerts.group_by.clone(),
         );
+        let label = |name: &str| (name.to_owned(), lasting(name, ticket).unwrap_or_default());
         let mut labels: Vec<(String, String)> = by
             .into_iter()
             .map(|key| match key {
-                GroupKey::Check => ("check".to_owned(), finding.check.clone()),
-                GroupKey::Requirement => (
-                    "requirement".to_owned(),
-                    finding.requirement.clone().unwrap_or_default(),
-                ),
-                GroupKey::Namespace => (
-                    NAMESPACE.to_owned(),
-                    finding.subject.namespace.clone().unwrap_or_default(),
-                ),
+                GroupKey::Check => label(CHECK),
+                GroupKey::Requirement => label(REQUIREMENT),
+                GroupKey::Namespace => label(NAMESPACE),
                 GroupKey::Severity => (
                     "severity".to_owned(),
                     status.severity.map(|s| s.to_string()).unwrap_or_default(),
@@ -74,9 +73,7 @@ impl Patrol {
             })
             .collect();
         if status.severity == Some(Severity::Critical) && self.has_critical_apart(receiver) {
-            let namespace = ticket.metadata.namespace.as_deref().unwrap_or_default();
-            let name = ticket.metadata.name.as_deref().unwrap_or_default();
-            labels.push((TICKET.to_owned(), format!("{namespace}/{name}")));
+            labels.push(label(TICKET));
         }
         (receiver.to_owned(), finding.policy.clone(), labels)
     }
@@ -254,6 +251,22 @@ fn count(counts: &mut Counts, item: &NoticeTicket) {
                 *n += 1;
             }
         }
+    }
+}
+
+/// What one of the [`LASTING`] labels is of a ticket.
+pub(super) fn lasting(label: &str, ticket: &Ticket) -> Option<String> {
+    let finding = &ticket.spec.finding;
+    match label {
+        CHECK => Some(finding.check.clone()),
+        REQUIREMENT => Some(finding.requirement.clone().unwrap_or_default()),
+        NAMESPACE => Some(finding.subject.namespace.clone().unwrap_or_default()),
+        TICKET => {
+            let namespace = ticket.metadata.namespace.as_deref().unwrap_or_default();
+            let name = ticket.metadata.name.as_deref().unwrap_or_default();
+            Some(format!("{namespace}/{name}"))
+        }
+        _ => None,
     }
 }
 

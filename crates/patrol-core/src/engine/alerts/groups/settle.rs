@@ -12,6 +12,7 @@ use patrol_api::time::Span;
 use patrol_api::words::{AlertReason, Phase, Severity, ToldState};
 
 use super::super::alarms::holds_alarms;
+use super::super::compose::{LASTING, lasting};
 use super::super::{Flight, GroupId, Item, Route};
 use super::{MOST, NEXT, group_id, is_told_firing, labels_key, record_key};
 use crate::clock::Now;
@@ -104,10 +105,7 @@ impl Patrol {
             .retain(|group, _| group.0 != name || stands(group));
         // Whatever becomes of it, it is looked at again until it is accepted.
         doubts.look |= !vanished.is_empty() || !told.unheld.is_empty();
-        let ended = vanished.iter().filter(|group| {
-            let mut moved = told.unheld.keys();
-            !moved.any(|new| may_come_from(new, group))
-        });
+        let ended = self.left_by_all(vanished, &told.unheld);
         let forgets = self.receiver_forgets(name);
         for (group, keys) in &told.unheld {
             // Who forgets hears of every ticket within minutes.
@@ -115,7 +113,7 @@ impl Patrol {
                 return;
             }
         }
-        for group in ended {
+        for group in &ended {
             if self.is_certain(group, now) && !self.tell_vanished(name, group, now) {
                 return;
             }
@@ -184,6 +182,44 @@ impl Patrol {
                 groups.retain(|other| *other != group);
             }
         }
+        groups
+    }
+
+    /// Those of the groups without tickets under which none of the tickets was told that have no alarm under their own: what of a
+    /// ticket never changes is the same in both.
+    fn left_by_all(
+        &self,
+        vanished: Vec<GroupId>,
+        unheld: &BTreeMap<GroupId, Vec<ObjectKey>>,
+    ) -> Vec<GroupId> {
+        let views = || {
+            unheld
+                .values()
+                .flatten()
+                .filter_map(|key| self.tickets.view(key))
+        };
+        // Policies and values, for the few sets of labels that the groups of a receiver have.
+        let mut moved: BTreeMap<Vec<String>, BTreeSet<(String, Vec<String>)>> = BTreeMap::new();
+        let is_left = |group: &GroupId| {
+            let labels = group.2.iter().cloned();
+            let (names, values): (Vec<_>, Vec<_>) = labels
+                .filter(|(name, _)| LASTING.contains(&name.as_str()))
+                .unzip();
+            let tickets = moved.entry(names).or_insert_with_key(|names| {
+                let values = |ticket| {
+                    names
+                        .iter()
+                        .filter_map(|name| lasting(name, ticket))
+                        .collect()
+                };
+                views()
+                    .map(|(ticket, _)| (ticket.spec.finding.policy.clone(), values(ticket)))
+                    .collect()
+            });
+            !tickets.contains(&(group.1.clone(), values))
+        };
+        let mut groups = vanished;
+        groups.retain(is_left);
         groups
     }
 
@@ -322,20 +358,4 @@ impl Patrol {
 fn is_open(status: &TicketStatus) -> bool {
     let open = [Phase::Open, Phase::Acknowledged, Phase::Snoozed];
     open.contains(&status.phase)
-}
-
-/// Whether tickets of a new group may have been in an old one: what of a ticket never changes is the same in both.
-fn may_come_from(new: &GroupId, old: &GroupId) -> bool {
-    let value = |group: &GroupId, name: &str| {
-        let label = group.2.iter().find(|(label, _)| label == name);
-        label.map(|(_, value)| value.clone())
-    };
-    let same = |name: &&str| match (value(new, name), value(old, name)) {
-        (Some(new), Some(old)) => new == old,
-        _ => true,
-    };
-    new.1 == old.1
-        && ["check", "requirement", "namespace", "ticket"]
-            .iter()
-            .all(same)
 }
