@@ -249,17 +249,13 @@ impl Patrol {
             writes_waiting: count(self.tickets.queued()),
             overflowed: count(self.overflow.waiting()),
             alerts_overdue: self.auditor.last_found(),
+            alerts_unrecorded: count(self.tickets.unrecorded()),
             waivers: self.waivers.by_standing(),
             waiver_ends: self.waivers.ends().collect(),
             counters: self.counters.clone(),
             ..Snapshot::default()
         };
         for (_, ticket, status) in self.tickets.iter() {
-            let stored = ticket
-                .status
-                .as_ref()
-                .map(|stored| stored.alerts.as_slice());
-            out.alerts_unrecorded += u64::from(stored.unwrap_or_default() != status.alerts);
             let policy = ticket.spec.finding.policy.clone();
             let severity = status.severity.unwrap_or(Severity::Medium);
             *out.tickets

@@ -6,6 +6,7 @@
 
 mod answer;
 mod buried;
+mod copy;
 mod observe;
 mod queue;
 mod retention;
@@ -14,6 +15,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use patrol_api::names::{LABEL_PARTY, LABEL_SEVERITY};
 use patrol_api::ticket::{AlertRecord, Finding, Ticket, TicketStatus};
@@ -61,7 +63,7 @@ pub(super) enum TicketWrite {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// As the server has it.
+    /// As the server has it, but for its status.
     object: Option<Box<Ticket>>,
     /// As the server had it when it was deleted under us: whoever was told that it fires is
     /// told its end.
@@ -69,14 +71,14 @@ struct Held {
     vanished: Mono,
     /// When the server last answered a write of ours with the object.
     answered: Option<Mono>,
-    /// As it should be.
-    status: TicketStatus,
+    /// As it should be, and as the server has it.
+    status: copy::Status,
     clean_since: Option<Time>,
     /// The finding holds and may have an object.
     wanted: bool,
     writing: bool,
     /// The status under way.
-    sent: Option<Box<TicketStatus>>,
+    sent: Option<Arc<TicketStatus>>,
     /// Its object must be read before the next write.
     unread: bool,
     /// Its name is taken by an object of another finding.
@@ -110,6 +112,16 @@ impl Held {
             self.retry_at = Some(now.mono.plus(Span::seconds(wait.min(60))));
         }
     }
+}
+
+/// A ticket that the server has, or had when it was deleted under us.
+pub(super) struct HeldOrLast<'a> {
+    pub ticket: &'a Ticket,
+    /// As it should be.
+    pub status: &'a TicketStatus,
+    /// As it is stored.
+    pub stored: Option<&'a TicketStatus>,
+    pub is_there: bool,
 }
 
 impl Tickets {
@@ -161,15 +173,18 @@ impl Tickets {
                 .as_deref()
                 .filter(|_| held.status.phase == Phase::Resolved)
         };
-        Some((held.object.as_deref().or_else(last)?, &held.status))
+        Some((held.object.as_deref().or_else(last)?, &*held.status))
     }
 
-    /// Every ticket that the server has, or had when it was deleted under us and its end may be owed, with the status it should have,
-    /// and whether it is there.
-    pub fn held_or_last(&self) -> impl Iterator<Item = (&Ticket, &TicketStatus, bool)> {
+    /// Every ticket that the server has, or had when it was deleted under us and its end may be owed.
+    pub fn held_or_last(&self) -> impl Iterator<Item = HeldOrLast<'_>> {
         self.held.values().filter_map(|held| {
-            let ticket = held.object.as_deref().or(held.last.as_deref())?;
-            Some((ticket, &held.status, held.object.is_some()))
+            Some(HeldOrLast {
+                ticket: held.object.as_deref().or(held.last.as_deref())?,
+                status: &held.status,
+                is_there: held.object.is_some(),
+                stored: held.status.stored(),
+            })
         })
     }
 
@@ -186,27 +201,27 @@ impl Tickets {
         let Some(held) = self.held.get(key) else {
             return false;
         };
-        let Some(object) = &held.object else {
+        if held.object.is_none() {
             return held.last.is_some(); // nothing can be stored any more
-        };
+        }
         let state = |s: &TicketStatus| (s.phase, s.episode.n, s.alert_seq);
-        let stored = object.status.as_ref().map_or((Phase::Open, 1, 1), state);
+        let stored = held.status.stored().map_or((Phase::Open, 1, 1), state);
         stored == state(&held.status)
     }
 
     /// What the status of a ticket should be, also of one without an object.
     pub fn status(&self, key: &ObjectKey) -> Option<&TicketStatus> {
-        self.held.get(key).map(|h| &h.status)
+        self.held.get(key).map(|h| &*h.status)
     }
 
     pub fn status_mut(&mut self, key: &ObjectKey) -> Option<&mut TicketStatus> {
-        self.held.get_mut(key).map(|h| &mut h.status)
+        self.held.get_mut(key).map(|h| &mut *h.status)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Ticket, &TicketStatus)> {
         self.held
             .iter()
-            .filter_map(|(k, h)| Some((k, h.object.as_deref()?, &h.status)))
+            .filter_map(|(k, h)| Some((k, h.object.as_deref()?, &*h.status)))
     }
 
     /// The same, and what was deleted under us while its gap is there: it is about to be made again, and is no less open for that.
@@ -216,7 +231,7 @@ impl Tickets {
                 let open = h.status.phase != Phase::Resolved;
                 h.last.as_deref().filter(|_| open)
             };
-            Some((k, h.object.as_deref().or_else(last)?, &h.status))
+            Some((k, h.object.as_deref().or_else(last)?, &*h.status))
         })
     }
 
@@ -286,6 +301,16 @@ impl Tickets {
             || self.held.values().any(clearing)
     }
 
+    /// How many tickets of those there are have a record of what was told that is not stored.
+    pub fn unrecorded(&self) -> usize {
+        let is_recorded = |held: &Held| {
+            let stored = held.status.stored().map(|stored| stored.alerts.as_slice());
+            stored.unwrap_or_default() == held.status.alerts
+        };
+        let there = self.held.values().filter(|held| held.object.is_some());
+        there.filter(|held| !is_recorded(held)).count()
+    }
+
     /// Tickets that should be there and are not stored.
     pub fn unwritten(&self) -> impl Iterator<Item = &ObjectKey> {
         self.held
@@ -305,7 +330,9 @@ impl Tickets {
             held.failures = 0;
             held.clean_since = None;
             if let Some(object) = &held.object {
-                held.status = believed(object, now);
+                let believed = believed(object, held.status.stored(), now);
+                held.status.become_this(believed);
+                held.status.share();
             }
         }
         self.touch_all();
@@ -357,9 +384,9 @@ impl Tickets {
 }
 
 /// The status of a stored ticket; absent means open, first edge, nobody told.
-fn believed(ticket: &Ticket, now: Time) -> TicketStatus {
+fn believed(ticket: &Ticket, stored: Option<&TicketStatus>, now: Time) -> TicketStatus {
     let created = created_at(ticket);
-    let mut status = match &ticket.status {
+    let mut status = match stored {
         Some(status) => status.clone(),
         // Its labels say what it was opened as.
         None => TicketStatus {
@@ -400,14 +427,19 @@ fn drop_false_ends(status: &mut TicketStatus) {
 
 /// What two copies of one ticket add up to: `ours` may carry the history of one that was
 /// deleted, the stored one may be further along.
-fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
-    let stored = believed(ticket, now);
+fn reconcile(
+    ours: &TicketStatus,
+    ticket: &Ticket,
+    stored: Option<&TicketStatus>,
+    now: Time,
+) -> TicketStatus {
+    let theirs = believed(ticket, stored, now);
     if ours.first_opened_at.is_none() {
-        return stored;
+        return theirs;
     }
-    let opened = first_opened(ours, ticket, &stored);
-    let mut merged = if ticket.status.is_some() {
-        stored
+    let opened = first_opened(ours, stored, &theirs);
+    let mut merged = if stored.is_some() {
+        theirs
     } else {
         ours.clone()
     };
@@ -418,11 +450,15 @@ fn reconcile(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
 
 /// When a ticket was first opened. What is written down stands, and so does what the one
 /// that was deleted had said: a clock that was set back makes no opening earlier.
-fn first_opened(ours: &TicketStatus, ticket: &Ticket, stored: &TicketStatus) -> Option<Time> {
-    let written = ticket.status.as_ref().and_then(|s| s.first_opened_at);
+fn first_opened(
+    ours: &TicketStatus,
+    stored: Option<&TicketStatus>,
+    theirs: &TicketStatus,
+) -> Option<Time> {
+    let written = stored.and_then(|s| s.first_opened_at);
     let is_carried = ours.episode.n > 1 || ours.history.iter().any(|h| h.reason == RECREATED);
     let carried = ours.first_opened_at.filter(|_| is_carried);
-    let known = [ours.first_opened_at, stored.first_opened_at];
+    let known = [ours.first_opened_at, theirs.first_opened_at];
     written
         .or(carried)
         .or_else(|| known.into_iter().flatten().min())
@@ -431,20 +467,25 @@ fn first_opened(ours: &TicketStatus, ticket: &Ticket, stored: &TicketStatus) -> 
 /// What a new leader makes of a state that the old one wrote just before: the further one
 /// stays, and of two that are equally far the one that is stored. Nothing that was told is
 /// forgotten, and what was opened first stays so.
-fn succeed(ours: &TicketStatus, ticket: &Ticket, now: Time) -> TicketStatus {
-    let stored = believed(ticket, now);
+fn succeed(
+    ours: &TicketStatus,
+    ticket: &Ticket,
+    stored: Option<&TicketStatus>,
+    now: Time,
+) -> TicketStatus {
+    let theirs = believed(ticket, stored, now);
     let state = |s: &TicketStatus| (s.episode.n, s.alert_seq, s.phase == Phase::Resolved);
     // A status that was never written holds nothing of its own but when it was opened.
-    let equal = ticket.status.is_some() || ours.history.is_empty();
-    let further = state(&stored).cmp(&state(ours));
+    let equal = stored.is_some() || ours.history.is_empty();
+    let further = state(&theirs).cmp(&state(ours));
     let mut merged = if further.is_gt() || (further.is_eq() && equal) {
-        stored.clone()
+        theirs.clone()
     } else {
         ours.clone()
     };
-    ledger::join(&mut merged.alerts, &stored.alerts);
+    ledger::join(&mut merged.alerts, &theirs.alerts);
     ledger::join(&mut merged.alerts, &ours.alerts);
-    merged.first_opened_at = first_opened(ours, ticket, &stored);
+    merged.first_opened_at = first_opened(ours, stored, &theirs);
     drop_false_ends(&mut merged);
     merged
 }

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use patrol_api::receiver::ToldCount;
-use patrol_api::ticket::{AlertRecord, Ticket, TicketStatus};
+use patrol_api::ticket::AlertRecord;
 use patrol_api::time::{Span, Time};
 use patrol_api::words::{AlertReason, ToldState};
 
 use super::super::Patrol;
+use super::super::tickets::HeldOrLast;
 use super::alarms::holds_alarms;
 use super::{Flight, GroupId};
 use crate::clock::Now;
@@ -43,12 +44,11 @@ impl Patrol {
         }
         self.compare_with_former_leader(now);
         // What is not stored would be missing after a crash without being gone; of an object that is gone, nothing is stored.
-        let firing = self.tally(|_, ticket, _, record| {
-            let stored =
-                ticket.and_then(|ticket| ledger::told(ticket.status.as_ref()?, &record.uid));
-            let state = match ticket {
-                Some(_) => stored.map(|stored| stored.state),
-                None => Some(record.state),
+        let firing = self.tally(|held, record| {
+            let stored = || ledger::told(held.stored?, &record.uid).map(|stored| stored.state);
+            let state = match held.is_there {
+                true => stored(),
+                false => Some(record.state),
             };
             state == Some(ToldState::Firing)
         });
@@ -114,10 +114,14 @@ impl Patrol {
             })
             .collect();
         // What was counted then, and is there.
-        let there = self.tally(|policy, _, status, record| {
-            let counted = since.get(&(record.uid.clone(), policy.to_owned()));
+        let there = self.tally(|held, record| {
+            let policy = held.ticket.spec.finding.policy.clone();
+            let counted = since.get(&(record.uid.clone(), policy));
             counted.is_some_and(|at| {
-                let was_there = status.first_opened_at.is_none_or(|opened| opened <= *at);
+                let was_there = held
+                    .status
+                    .first_opened_at
+                    .is_none_or(|opened| opened <= *at);
                 was_there && (record.state == ToldState::Firing || record.at >= *at)
             })
         });
@@ -146,30 +150,26 @@ impl Patrol {
         let led = Span::millis(now.mono.since(self.led_since));
         let led = now.wall.minus(led).minus(Span::seconds(1));
         let mut opened = BTreeMap::new();
-        for (ticket, status, _) in self.tickets.held_or_last() {
-            if status.first_opened_at.is_some_and(|at| at >= led) {
+        for held in self.tickets.held_or_last() {
+            if held.status.first_opened_at.is_some_and(|at| at >= led) {
                 *opened
-                    .entry(ticket.spec.finding.policy.clone())
+                    .entry(held.ticket.spec.finding.policy.clone())
                     .or_default() += 1;
             }
         }
         opened
     }
 
-    fn tally(
-        &self,
-        counts: impl Fn(&str, Option<&Ticket>, &TicketStatus, &AlertRecord) -> bool,
-    ) -> Tally {
+    fn tally(&self, counts: impl Fn(&HeldOrLast<'_>, &AlertRecord) -> bool) -> Tally {
         let mut tally = Tally::new();
-        for (ticket, status, is_there) in self.tickets.held_or_last() {
-            let policy = &ticket.spec.finding.policy;
-            let there = is_there.then_some(ticket);
-            let counted = |record: &&AlertRecord| counts(policy, there, status, record);
-            for record in status.alerts.iter().filter(counted) {
+        for held in self.tickets.held_or_last() {
+            let counted = |record: &&AlertRecord| counts(&held, record);
+            for record in held.status.alerts.iter().filter(counted) {
                 let of_receiver = tally.entry(record.uid.clone()).or_default();
-                let count = of_receiver.entry(policy.clone()).or_default();
+                let policy = held.ticket.spec.finding.policy.clone();
+                let count = of_receiver.entry(policy).or_default();
                 count.tickets += 1;
-                count.youngest = count.youngest.max(status.first_opened_at);
+                count.youngest = count.youngest.max(held.status.first_opened_at);
             }
         }
         tally

@@ -96,7 +96,7 @@ impl Patrol {
             self.counters.alerts_dropped += u64::from(owing);
             return self.ticket_deleted(key, now);
         }
-        let Written::Ticket(ticket) = done else {
+        let Written::Ticket(mut ticket) = done else {
             held.unread = true;
             return;
         };
@@ -106,7 +106,8 @@ impl Patrol {
         // What was written is not what is stored: an older definition prunes fields, or
         // someone rewrites them.
         let sent = held.sent.take();
-        let altered = sent.is_some_and(|sent| ticket.status.as_ref() != Some(&*sent));
+        let stored = ticket.status.take();
+        let altered = sent.is_some_and(|sent| stored.as_ref() != Some(&*sent));
         let unlabelled = write == TicketWrite::Labels && !self.is_labelled_now(key, &ticket);
         let Some(held) = self.tickets.held.get_mut(key) else {
             return;
@@ -120,6 +121,7 @@ impl Patrol {
             .is_some_and(|o| is_old_news(o, &ticket))
         {
             held.object = Some(ticket);
+            held.status.has_stored(stored);
         }
         held.last = None;
         held.answered = Some(now.mono);
@@ -147,7 +149,7 @@ impl Patrol {
         if std::mem::take(&mut held.foreign) {
             // What was there was about something else; ours opens in its place.
             held.object = None;
-            held.status = patrol_api::ticket::TicketStatus::default();
+            held.status = super::copy::Status::default();
             if let Some(unit) = self.evaluation.known.get(key).map(|k| k.unit.clone()) {
                 self.mark(unit);
             }
@@ -159,7 +161,7 @@ impl Patrol {
     }
 
     /// The name was taken: adopt what is there if it is about the same thing.
-    fn ticket_exists(&mut self, key: &ObjectKey, ticket: Box<Ticket>, now: Now) {
+    fn ticket_exists(&mut self, key: &ObjectKey, mut ticket: Box<Ticket>, now: Now) {
         // A list under way may be of before.
         if let Some(listed) = &mut self.tickets.listed {
             listed.insert(key.clone());
@@ -174,9 +176,12 @@ impl Patrol {
             return;
         };
         held.foreign = !same;
+        let stored = ticket.status.take();
         if same {
-            held.status = reconcile(&held.status, &ticket, now.wall);
+            let merged = reconcile(&held.status, &ticket, stored.as_ref(), now.wall);
+            held.status.become_this(merged);
         }
+        held.status.has_stored(stored);
         held.object = Some(ticket);
         held.last = None;
         held.answered = Some(now.mono);

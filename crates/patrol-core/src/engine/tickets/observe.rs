@@ -1,6 +1,6 @@
 //! What the watch says of tickets, and what other hands did to them.
 
-use patrol_api::ticket::Ticket;
+use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Span;
 use patrol_api::words::{Phase, Severity, ToldState};
 
@@ -24,13 +24,13 @@ const LAST_WORDS: Span = Span::seconds(60);
 const WATCH_LAG: Span = Span::minutes(5);
 
 /// Episode and last edge as they are stored.
-fn stored_edge(ticket: &Ticket) -> Option<(u64, u64)> {
-    let status = ticket.status.as_ref()?;
+fn edge_of(stored: Option<&TicketStatus>) -> Option<(u64, u64)> {
+    let status = stored?;
     Some((status.episode.n, status.alert_seq))
 }
 
 impl Patrol {
-    pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, ticket: Ticket, now: Now) {
+    pub(in crate::engine) fn ticket_seen(&mut self, key: ObjectKey, mut ticket: Ticket, now: Now) {
         if let Some(listed) = &mut self.tickets.listed {
             listed.insert(key.clone());
         }
@@ -54,40 +54,49 @@ impl Patrol {
             return;
         }
         held.foreign = false;
+        let stored = ticket.status.take();
         let edge = (held.status.episode.n, held.status.alert_seq);
         let was_ours = held.object.is_some() || held.writing;
+        let before = held.object.is_some().then(|| edge_of(held.status.stored()));
         // Somebody else wrote it meanwhile: perhaps the very edge that this process came to as well.
-        let others =
-            contested && held.object.as_deref().map(stored_edge) != Some(stored_edge(&ticket));
+        let others = contested && before != Some(edge_of(stored.as_ref()));
         match &held.object {
-            _ if !leading => held.status = believed(&ticket, now.wall),
+            _ if !leading => {
+                let believed = believed(&ticket, stored.as_ref(), now.wall);
+                held.status.become_this(believed);
+            }
             // The last words of the process that led before: what it told, it told.
             Some(_) if last_words => {
-                held.status = succeed(&held.status, &ticket, now.wall);
+                let merged = succeed(&held.status, &ticket, stored.as_ref(), now.wall);
+                held.status.become_this(merged);
             }
             // Its first status was written by the process that opened it.
-            Some(object) if object.status.is_none() && held.sent.is_none() => {
-                held.status = succeed(&held.status, &ticket, now.wall);
+            Some(_) if held.status.stored().is_none() && held.sent.is_none() => {
+                let merged = succeed(&held.status, &ticket, stored.as_ref(), now.wall);
+                held.status.become_this(merged);
             }
             // One more edition of what is known: the status is ours, whatever it says. But
             // what was told stays told: a watch that lags brings the old leader's words late.
             Some(_) => {
-                let stored = believed(&ticket, now.wall);
-                ledger::join(&mut held.status.alerts, &stored.alerts);
+                let theirs = believed(&ticket, stored.as_ref(), now.wall);
+                ledger::join(&mut held.status.alerts, &theirs.alerts);
                 drop_false_ends(&mut held.status);
-                let edited =
-                    ticket.status.is_some() && ticket.status.as_ref() != Some(&held.status);
+                let edited = stored.is_some() && stored.as_ref() != Some(&*held.status);
                 if edited && !held.writing {
                     held.rival(now);
                     self.counters.statuses_restored += 1;
                 }
             }
             // Most likely ours, just created; the answer tells. One with a status is not.
-            None if held.writing && ticket.status.is_none() => {}
-            None => held.status = reconcile(&held.status, &ticket, now.wall),
+            None if held.writing && stored.is_none() => {}
+            None => {
+                let merged = reconcile(&held.status, &ticket, stored.as_ref(), now.wall);
+                held.status.become_this(merged);
+            }
         }
         // An edge of another process may have been told by it.
         let news = !was_ours || others || (held.status.episode.n, held.status.alert_seq) != edge;
+        held.status.has_stored(stored);
         held.object = Some(Box::new(ticket));
         held.last = None;
         self.register(&key, now);
@@ -151,6 +160,7 @@ impl Patrol {
         let Some(object) = held.object.take() else {
             return;
         };
+        held.status.has_stored(None);
         let finding = object.spec.finding.clone();
         if !self.leading {
             self.leave_ceiling(key);

@@ -196,7 +196,8 @@ impl Patrol {
         held.wanted = true;
         // A ticket that was deleted by hand comes back with its history.
         if held.status.first_opened_at.is_none() {
-            held.status = life::open(standing, &rules, now.wall);
+            held.status
+                .become_this(life::open(standing, &rules, now.wall));
         } else {
             life::advance(
                 &mut held.status,
@@ -267,10 +268,8 @@ impl Patrol {
             return;
         }
         let (phase, before) = (held.status.phase, held.status.severity);
-        let bootstrap = object
-            .status
-            .is_none()
-            .then(|| bootstrap_at(object, within, now.wall));
+        let bootstrap =
+            (held.status.stored().is_none()).then(|| bootstrap_at(object, within, now.wall));
         let wishes = Wishes {
             acknowledge: object.spec.acknowledge.as_ref(),
             snooze: object.spec.snooze.as_ref(),
@@ -287,6 +286,7 @@ impl Patrol {
             now.wall,
         );
         see_again(held, &known.assessment, now.wall);
+        held.status.share();
         if has_ended(phase, held.status.phase) {
             self.count_unsure_as_told(key, now);
         }
@@ -303,7 +303,7 @@ impl Patrol {
         look_again = earlier(look_again, bootstrap);
         let severity = held.status.severity;
         let news = !change.transitions.is_empty() || before != severity;
-        let status = news.then(|| held.status.clone());
+        let status = news.then(|| held.status.snapshot());
         self.tickets
             .set_timer(key, look_again.filter(|at| *at > now.wall));
         if open {
@@ -409,8 +409,7 @@ impl Patrol {
 /// A status that is written anyway says when the gap was last seen. For that alone nothing is written.
 fn see_again(held: &mut Held, assessment: &Assessment, now: Time) {
     const OLD: Span = Span::hours(1);
-    let stored = held.object.as_ref().and_then(|t| t.status.as_ref());
-    let is_written = stored.is_some_and(|stored| *stored != held.status);
+    let is_written = held.status.stored().is_some() && !held.status.is_stored();
     let is_old = held
         .status
         .last_seen_at

@@ -81,8 +81,7 @@ impl Patrol {
         };
         if let Some(held) = self.tickets.held.get_mut(key) {
             held.writing = true;
-            let status = (write == TicketWrite::Status).then(|| Box::new(held.status.clone()));
-            held.sent = status;
+            held.sent = (write == TicketWrite::Status).then(|| held.status.snapshot());
         }
         self.outbox.push(effect);
         Wrote::Started
@@ -97,16 +96,14 @@ impl Patrol {
             return held.wanted.then_some(TicketWrite::Create);
         };
         // What the server has as open is not deleted: that it ended is written first.
-        let has_ended = object
-            .status
-            .as_ref()
-            .is_some_and(|s| s.phase == Phase::Resolved);
+        let stored = held.status.stored();
+        let has_ended = stored.is_some_and(|s| s.phase == Phase::Resolved);
         let policy = &object.spec.finding.policy;
         if held.foreign || has_ended && self.is_expired(key, &held.status, policy, now.wall) {
             return Some(TicketWrite::Delete);
         }
-        match &object.status {
-            Some(status) if *status != held.status => return Some(TicketWrite::Status),
+        match stored {
+            Some(_) if !held.status.is_stored() => return Some(TicketWrite::Status),
             None if held.status.phase != Phase::Open
                 || held.status.alert_seq > 1
                 || !held.status.alerts.is_empty()
@@ -149,7 +146,7 @@ impl Patrol {
             TicketWrite::Status => Effect::WriteTicketStatus {
                 id,
                 at,
-                status: Box::new(held.status.clone()),
+                status: Box::new(TicketStatus::clone(&held.status)),
             },
             TicketWrite::Labels => Effect::WriteTicketLabels {
                 id,
