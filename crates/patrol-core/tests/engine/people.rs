@@ -230,6 +230,27 @@ fn a_waiver_that_was_never_heard_of_is_heard_of_by_nobody() {
     assert_eq!(w.told("soc", "shop/a"), Vec::<String>::new());
 }
 
+/// Nobody knows whether the opening arrived: whoever may hold it open is told that the risk was taken.
+#[test]
+fn a_waiver_is_told_to_who_may_have_heard_of_the_ticket() {
+    let mut w = World::patrolled();
+    w.mood("soc", Mood::Unanswered);
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(1));
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.1.1 Opened"]);
+    w.die();
+    w.mood("soc", Mood::Accept);
+    waive(&mut w, "shop/legacy", json!({}));
+    w.list_all();
+    w.event(Event::Leading(true));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    assert_eq!(
+        w.told("soc", "shop/a").last().unwrap(),
+        "Closed 1.1.1 Waived"
+    );
+}
+
 #[test]
 fn waivers_that_cannot_be_seen_end_nothing() {
     let mut w = told_and_open();

@@ -102,8 +102,8 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
                 .map(|(_, at)| at);
             match before.and(loud) {
                 None => Some("without the telling before it".to_owned()),
-                // What people did comes when they do it.
-                Some(_) if new.reason.is_quiet() => None,
+                // What people did comes when they do it, and once.
+                Some(_) if new.reason.is_quiet() => too_often(sim, new, &of_place),
                 Some(at) if new.at < at + shortest && copies.is_empty() => {
                     let jumped = sim.book.jumps.iter().any(|jump| *jump >= at);
                     (!jumped).then(|| {
@@ -145,6 +145,25 @@ pub fn on_taken(sim: &mut Sim, new: &Taken) {
             ),
         );
     }
+}
+
+/// Each thing that people do to a ticket is told once, and once more for whoever forgot that it was.
+fn too_often(sim: &Sim, new: &Taken, of_place: &[&Taken]) -> Option<String> {
+    let told: BTreeSet<&String> = of_place
+        .iter()
+        .filter(|t| t.reason.is_quiet() && t.ticket_uid == new.ticket_uid)
+        .map(|t| &t.event_id)
+        .chain([&new.event_id])
+        .collect();
+    let wishes = sim.book.wishes.iter();
+    let acts = wishes.filter(|wish| wish.uid == new.ticket_uid).count();
+    let excuses = sim.book.upsets.len();
+    (told.len() > acts + excuses).then(|| {
+        format!(
+            "{} times what people did {acts} times, with {excuses} excuses",
+            told.len()
+        )
+    })
 }
 
 /// Whether whoever leads now can know of a telling: whoever told it may be gone without a record, and then the policy says
