@@ -252,7 +252,6 @@ mod tests {
         assert_eq!(slack.most_tickets(true), DIGEST);
     }
 
-    /// A digest that lists everything is no longer than what goes in about a minute.
     /// What fails now and then holds up no more than a short delivery, and is trusted again when it does no longer.
     #[test]
     fn a_shaky_receiver_gets_a_digest_in_short_deliveries() {
@@ -269,6 +268,7 @@ mod tests {
         assert_eq!(webhook.most_tickets(true), DIGEST);
     }
 
+    /// A digest that lists everything is no longer than what goes in about a minute.
     #[test]
     fn a_slow_receiver_gets_a_digest_in_pieces() {
         let mut webhook = Allowance::of(EndpointKind::Webhook);
