@@ -75,6 +75,21 @@ fn t13_an_acknowledged_ticket_is_not_repeated_until_its_time_is_over() {
     );
 }
 
+/// So whoever asked for something sees when it was taken in.
+#[test]
+fn a_status_says_which_edition_of_the_spec_it_is_about() {
+    let mut w = told_and_open();
+    let generation = |w: &World| {
+        let ticket = w.server.get(Kind::Ticket, &w.ticket_key("shop/a")).unwrap();
+        ticket["metadata"]["generation"].as_i64()
+    };
+    assert_eq!(generation(&w), Some(1));
+    assert_eq!(w.status("shop/a").observed_generation, Some(1));
+    want(&mut w, "shop/a", "assignee", json!("alice"));
+    assert_eq!(generation(&w), Some(2));
+    assert_eq!(w.status("shop/a").observed_generation, Some(2));
+}
+
 #[test]
 fn t21_an_inspection_that_is_asked_for_is_made_at_once_and_once_a_minute_at_most() {
     let mut w = told_and_open();

@@ -120,8 +120,13 @@ impl Server {
         mut value: Value,
         change: impl FnOnce(&mut Value),
     ) -> Value {
+        let before = value["spec"].clone();
         change(&mut value);
         strip_nulls(&mut value);
+        if value["spec"] != before {
+            let generation = value["metadata"]["generation"].as_i64().unwrap_or(0);
+            value["metadata"]["generation"] = json!(generation + 1);
+        }
         self.stamp(&mut value);
         self.objects.insert((kind, key.clone()), value.clone());
         value

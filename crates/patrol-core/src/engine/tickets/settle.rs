@@ -285,6 +285,7 @@ impl Patrol {
             &rules,
             now.wall,
         );
+        held.status.observed_generation = object.metadata.generation;
         see_again(held, &known.assessment, now.wall);
         held.status.share();
         if has_ended(phase, held.status.phase) {
