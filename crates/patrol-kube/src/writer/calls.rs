@@ -244,7 +244,12 @@ fn place(kind: Kind, at: &Precondition) -> String {
 async fn send(server: &Server<'_>, call: Call) -> Result<Reply, CallError> {
     let led = server.fence.remaining().ok_or(CallError::NotLeader)?;
     let left = server.until.saturating_duration_since(Instant::now());
+    let changes_nothing = call.method == Method::GET;
     let call = server.http.call(call, left.min(led), OBJECT_MAX);
     let done = server.fence.while_leading(call).await;
-    done.unwrap_or(Err(CallError::Deadline(led)))
+    done.unwrap_or(Err(match changes_nothing {
+        true => CallError::NotLeader,
+        // It may have been carried out.
+        false => CallError::Deadline(led),
+    }))
 }
