@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use patrol_api::ticket::{Ticket, TicketStatus};
 use patrol_api::time::Time;
 use patrol_api::waiver::TicketWaiver;
-use patrol_api::words::{AlertReason, ToldState};
+use patrol_api::words::{AlertReason, Severity, ToldState};
 use patrol_core::effect::Target;
 use patrol_core::event::{DeliveryClass, DeliveryId, PartOutcome};
 use patrol_core::facts::ObjectKey;
@@ -230,6 +230,8 @@ pub struct Book {
     /// Firing tellings that some stored status ever mentioned: ticket, receiver, episode
     /// and edge.
     pub recorded: BTreeSet<(ObjectKey, String, u64, u64)>,
+    /// The severities of each ticket as they were stored, and since when, by place.
+    pub severities: BTreeMap<ObjectKey, Vec<(u64, Option<Severity>)>>,
     /// When routes changed: a policy or a receiver was edited, made or deleted.
     pub rerouted: Vec<u64>,
     /// Receivers that at some time did not want to be told of ends.
@@ -333,8 +335,23 @@ impl Book {
         self.upset_since(learning.saturating_sub(60_000))
     }
 
+    /// Whether a ticket was critical at any time from `since` on, as it was stored.
+    #[must_use]
+    pub fn was_critical(&self, place: &ObjectKey, since: u64) -> bool {
+        let Some(severities) = self.severities.get(place) else {
+            return false;
+        };
+        let first = severities.partition_point(|(at, _)| *at <= since);
+        let mut lately = severities.iter().skip(first.saturating_sub(1));
+        lately.any(|(_, severity)| *severity == Some(Severity::Critical))
+    }
+
     /// A status is stored.
-    pub fn stored(&mut self, place: &ObjectKey, status: &TicketStatus) {
+    pub fn stored(&mut self, place: &ObjectKey, status: &TicketStatus, now: u64) {
+        let severities = self.severities.entry(place.clone()).or_default();
+        if severities.last().map(|(_, severity)| *severity) != Some(status.severity) {
+            severities.push((now, status.severity));
+        }
         for r in status
             .alerts
             .iter()

@@ -220,7 +220,7 @@ impl Sim {
             });
         }
         if done && let Effect::WriteTicketStatus { at, status, .. } = &**effect {
-            self.book.stored(&at.key, status);
+            self.book.stored(&at.key, status, self.now);
         }
         if done && let Effect::CreateTicket { ticket, .. } = &**effect {
             invariants::on_created(self, ticket);

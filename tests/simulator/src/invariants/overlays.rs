@@ -243,7 +243,9 @@ fn disturbs(sim: &Sim, new: &Taken) -> Option<String> {
     }
     let policy = &ticket.spec.finding.policy;
     let edited = sim.book.edited.get(policy).is_some_and(|at| *at >= since);
-    let critical = status.severity == Some(Severity::Critical);
+    // It may have become milder since it was asked for.
+    let critical =
+        status.severity == Some(Severity::Critical) || sim.book.was_critical(&new.place, new.asked);
     let windows = &sim.truth.policies().get(policy)?.spec.alerts.windows;
     if edited || critical || !sim.truth.is_compiled(policy) {
         return None;
