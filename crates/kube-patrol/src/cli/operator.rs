@@ -123,6 +123,10 @@ impl delivery::Fence for LeaseFence {
         // before an answer is likely is not begun: it would only be a repeat later.
         self.lease.remaining().filter(|left| *left > self.least)
     }
+
+    fn leads(&self) -> bool {
+        self.lease.remaining().is_some()
+    }
 }
 
 struct ClusterSecrets(Secrets);

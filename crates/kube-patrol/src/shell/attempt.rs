@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use patrol_api::receiver::EndpointKind;
 use patrol_api::time::Span;
-use patrol_core::clock::Now;
+use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::Target;
 use patrol_core::event::DeliveryClass;
 use patrol_notify::render::Part;
@@ -20,6 +20,9 @@ use super::ready::{self, Door, Ready};
 
 /// A request may take this long, and no longer than the lease certainly lasts.
 const REQUEST: Duration = Duration::from_secs(15);
+
+/// An answer is waited for by so much less than the time there is: what ends it then is its own clock, which says what was missing.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// Addresses that are posted to at the same time. There may be very many, and sockets are not only ours.
 const AT_ONCE: usize = 4;
@@ -93,18 +96,25 @@ pub(super) async fn attempt(
         Ok(ready) => ready,
         Err(class) => return Tried::unsent(class),
     };
-    // Reading secrets took time: ask again right before the request leaves.
+    // Reading secrets took time: ask again right before the request leaves. The clock is read first, so that none is sent later.
+    let asked = (post.clock)().mono;
     let Some(most) = post.fence.may_send() else {
         return Tried::unsent(DeliveryClass::NotLeader);
     };
     let begun = tokio::time::Instant::now();
     let within = most.min(REQUEST);
-    let share = share(within, ready.doors.len());
+    let end = asked.plus(Span::millis(
+        u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+    ));
+    let share = share(within, ready.doors.len()).saturating_sub(SLACK);
     let turns = Semaphore::new(AT_ONCE);
     let posts = ready.doors.iter().map(|door| async {
         // It is never closed.
         let _turn = turns.acquire().await;
-        post_to(post, target, ready, door, part, share).await
+        let posted = post_to(post, target, ready, door, part, share);
+        while_leading(post.clock, end, || post.fence.leads(), posted)
+            .await
+            .unwrap_or_else(|| outlasted(door))
     });
     let outcomes = futures::future::join_all(posts).await;
     post.requests.took(&target.name, begun.elapsed());
@@ -159,15 +169,7 @@ async fn post_to(
         body: part.body.clone().into(),
         credential: ready.credential.clone(),
     };
-    let posted = door.client.post_within(request, within);
-    let posted = while_in_time(post.clock, within, posted).await;
-    let outcome = posted.unwrap_or_else(|| Outcome {
-        class: Class::Transient,
-        status: None,
-        detail: "this process stood still for longer than an answer may take",
-        host: address::Target::parse(&door.url)
-            .map_or_else(|_| String::new(), |url| url.host().to_owned()),
-    });
+    let outcome = door.client.post_within(request, within).await;
     tracing::debug!(
         receiver = target.name,
         host = outcome.host,
@@ -188,22 +190,32 @@ async fn post_to(
     outcome
 }
 
-/// Goes on with a request until its time is over. The timers of a process that was paused or suspended fire only some time
-/// after it woke, and a request that still waited for its connection would go out before: when another one leads, and may have
-/// told the end already.
-async fn while_in_time<T>(
+/// Goes on with a request until its time is over, or this process leads no more. The timers of a process that was paused or
+/// suspended fire only some time after it woke, and a request that still waited for its connection or its turn would go out
+/// before: when another one leads, and may have told the end already.
+async fn while_leading<T>(
     clock: fn() -> Now,
-    within: Duration,
+    end: Mono,
+    leads: impl Fn() -> bool,
     request: impl Future<Output = T>,
 ) -> Option<T> {
-    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-    let end = clock().mono.plus(Span::millis(within));
     let mut request = pin!(request);
-    poll_fn(|context| match clock().mono <= end {
+    poll_fn(|context| match clock().mono <= end && leads() {
         true => request.as_mut().poll(context).map(Some),
         false => Poll::Ready(None),
     })
     .await
+}
+
+/// What is known of a request that was given up so: it may have been taken.
+fn outlasted(door: &Door) -> Outcome {
+    let url = address::Target::parse(&door.url);
+    Outcome {
+        class: Class::Transient,
+        status: None,
+        detail: "this process stood still, or leads no more",
+        host: url.map_or_else(|_| String::new(), |url| url.host().to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +223,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use patrol_api::time::Time;
-    use patrol_core::clock::Mono;
     use patrol_notify::Class::{Accepted, Blocked, Config, Payload, Transient};
     use tokio::sync::oneshot;
 
@@ -229,15 +240,18 @@ mod tests {
 
     #[tokio::test]
     async fn f3_what_waited_for_its_connection_while_the_process_stood_still_is_not_sent() {
-        for (stood_still, sent) in [(300, Some(())), (301, None)] {
+        let cases = [(300, true, Some(())), (301, true, None), (1, false, None)];
+        for (stood_still, leads, sent) in cases {
             BOOT.store(0, Ordering::SeqCst);
             let (connected, connection) = oneshot::channel::<()>();
             let request = async { connection.await.unwrap() };
-            let sending = tokio::spawn(while_in_time(clock, Duration::from_millis(300), request));
-            tokio::task::yield_now().await;
+            let still = || BOOT.load(Ordering::SeqCst) == 0 || leads;
+            let sending = while_leading(clock, Mono(300), still, request);
+            let mut sending = pin!(sending);
+            assert!(futures::poll!(sending.as_mut()).is_pending());
             BOOT.store(stood_still, Ordering::SeqCst);
             connected.send(()).unwrap();
-            assert_eq!(sending.await.unwrap(), sent, "{stood_still}");
+            assert_eq!(sending.await, sent, "{stood_still} {leads}");
         }
     }
 

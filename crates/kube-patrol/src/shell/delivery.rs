@@ -37,6 +37,11 @@ pub trait Fence: Send + Sync + 'static {
     /// For how long the answer to a request that is sent now may be waited for, because
     /// this process certainly leads until then; `None`: nothing may be sent.
     fn may_send(&self) -> Option<Duration>;
+
+    /// Whether a request that was begun may go on.
+    fn leads(&self) -> bool {
+        self.may_send().is_some()
+    }
 }
 
 /// There is no one else: this process always may.

@@ -107,6 +107,11 @@ pub fn change(
         return Err(EditError::Changed);
     }
     edit(&mut ticket.spec);
+    // As an API server does, whether local mode runs or not: it counts on from what it knows.
+    if ticket.spec != read.spec {
+        let generation = ticket.metadata.generation.unwrap_or(0);
+        ticket.metadata.generation = Some(generation.saturating_add(1));
+    }
     let text = to_yaml(&ticket).map_err(|_| EditError::Changed)?;
     atomic::write(state, &path, text.as_bytes())?;
     Ok(())

@@ -144,6 +144,10 @@ impl Tickets {
                     ticket.metadata.creation_timestamp =
                         Some(patrol_api::condition::meta_time(now));
                     ticket.metadata.generation = Some(1);
+                    // The status comes with it, where an API server would drop it.
+                    if let Some(status) = &mut ticket.status {
+                        status.observed_generation = Some(1);
+                    }
                     ticket.metadata.resource_version = Some("1".to_owned());
                     self.put(&key, ticket, &mut events)
                 }
