@@ -38,6 +38,8 @@ pub(in crate::engine) struct Health {
     pub(super) known_since: Option<Mono>,
     /// When the first of its failures in a row came.
     first_failure: Option<Mono>,
+    /// Whether one of them came after some that found nobody.
+    answered_again: bool,
     /// The last time it was not ready: from, until.
     away: Option<(Time, Time)>,
     /// Pauses it asked for, in seconds.
@@ -96,9 +98,11 @@ impl Health {
                 self.wait(pause, at, now);
             }
             DeliveryClass::Transient | DeliveryClass::Unreached(_) => {
-                // Somebody is there again. That he fails in another way now says nothing of how long that will last.
+                // Somebody is there again. That he fails in another way now says nothing of how long that will last. Once: what
+                // is there at one time and not at another is out of order all the while.
                 let was_away = matches!(self.trouble, Some(DeliveryClass::Unreached(_)));
-                if was_away && class == DeliveryClass::Transient {
+                let answers = was_away && class == DeliveryClass::Transient;
+                if answers && !std::mem::replace(&mut self.answered_again, true) {
                     self.first_failure = Some(now);
                 }
                 let outage = now.since(self.first_failure.unwrap_or(now)) / 1000;
@@ -198,6 +202,7 @@ impl Health {
     pub(super) fn renew(&mut self) {
         self.failures = 0;
         self.first_failure = None;
+        self.answered_again = false;
         self.refusals = 0;
         self.forget_waits();
         self.opened = None;
@@ -207,6 +212,23 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A part of it answers and a part does not: that is one outage, asked about ever more rarely.
+    #[test]
+    fn what_answers_at_times_is_no_end_of_an_outage() {
+        let mut health = Health::default();
+        let mut longest = 0;
+        for n in 0..120_u64 {
+            let class = match n % 2 {
+                0 => DeliveryClass::Unreached("connection refused"),
+                _ => DeliveryClass::Transient,
+            };
+            let wall = Time::from_unix(0).plus(Span::seconds(n * 20));
+            health.learn(class, "u", wall, Mono(n * 20_000));
+            longest = longest.max(health.not_before.unwrap().since(Mono(n * 20_000)));
+        }
+        assert!(longest > 300_000, "{longest}");
+    }
 
     /// After an outage of ten minutes it answers again, at first with an error: that is asked about within seconds, and the same
     /// error for ten minutes is not.

@@ -81,7 +81,10 @@ impl Patrol {
                 let theirs = believed(&ticket, stored.as_ref(), now.wall);
                 ledger::join(&mut held.status.alerts, &theirs.alerts);
                 drop_false_ends(&mut held.status);
-                let edited = stored.is_some() && stored.as_ref() != Some(&*held.status);
+                // What is yet to be written is no edit: only what is stored otherwise than before is one.
+                let edited = stored.is_some()
+                    && stored.as_ref() != Some(&*held.status)
+                    && stored.as_ref() != held.status.stored();
                 if edited && !held.writing {
                     held.rival(now);
                     self.counters.statuses_restored += 1;
