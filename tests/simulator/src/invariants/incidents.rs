@@ -13,7 +13,7 @@ use patrol_core::notice::Notice;
 
 use super::alerts::{audience, receivers};
 use super::overlays;
-use crate::book::Group;
+use crate::book::{Group, Incident};
 use crate::scenario::MINUTE;
 use crate::sim::Sim;
 
@@ -133,7 +133,9 @@ fn may_wait(sim: &Sim, held: &Group, tickets: &[(ObjectKey, Ticket)]) -> bool {
         phase => {
             let own = group(sim, uid, ticket);
             let waits = taken.contains(&phase) || overlays::held_lately(sim, ticket, SLACK);
-            waits && !sim.book.incidents.0.get(&own).is_some_and(|i| i.open)
+            // Who died before it was written down that its own one began, left nobody who knows of it.
+            let is_known = |own: &Incident| own.open && !sim.book.upset_since(own.at);
+            waits && !sim.book.incidents.0.get(&own).is_some_and(is_known)
         }
     })
 }
