@@ -295,15 +295,13 @@ impl Book {
 
     /// A ticket is asked for.
     pub fn opened(&mut self, ticket: &Ticket, now: u64) {
+        let place = ObjectKey::new(
+            ticket.metadata.namespace.as_deref().unwrap_or(""),
+            ticket.metadata.name.as_deref().unwrap_or(""),
+        );
         self.policies
-            .entry(place_of(ticket))
+            .entry(place)
             .or_insert_with(|| (ticket.spec.finding.policy.clone(), now));
-    }
-
-    /// A ticket is there, and with it nothing that is recorded of one that had its name before.
-    pub fn made(&mut self, ticket: &Ticket) {
-        let place = place_of(ticket);
-        self.recorded.retain(|(recorded, ..)| *recorded != place);
     }
 
     /// A delivery is asked for.
@@ -379,13 +377,6 @@ impl Book {
     pub fn upset_since(&self, since: u64) -> bool {
         self.upsets.iter().any(|at| *at >= since)
     }
-}
-
-fn place_of(ticket: &Ticket) -> ObjectKey {
-    ObjectKey::new(
-        ticket.metadata.namespace.as_deref().unwrap_or(""),
-        ticket.metadata.name.as_deref().unwrap_or(""),
-    )
 }
 
 /// A broken promise.

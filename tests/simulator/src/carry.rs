@@ -223,7 +223,6 @@ impl Sim {
             self.book.stored(&at.key, status, self.now);
         }
         if done && let Effect::CreateTicket { ticket, .. } = &**effect {
-            self.book.made(ticket);
             invariants::on_created(self, ticket);
         }
         let now = self.now;
