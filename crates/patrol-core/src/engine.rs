@@ -27,7 +27,7 @@ use patrol_api::time::{Span, Time};
 use crate::check::{Origin, OwnState, Unit};
 use crate::clock::{Mono, Now};
 use crate::effect::{About, Announcement, Effect};
-use crate::event::{DeliveryId, Event, WriteId, WriteResult};
+use crate::event::{DeliveryId, Event, Term, WriteId, WriteResult};
 use crate::facts::ObjectKey;
 use crate::inspect::Inspector;
 use crate::inventory::{Blindness, Inventory};
@@ -104,7 +104,8 @@ pub struct Patrol {
     auditor: auditor::Auditor,
     writes: BTreeMap<WriteId, PendingWrite>,
     next_id: u64,
-    leading: bool,
+    /// In which this process leads; `None`: it stands by.
+    term: Option<Term>,
     /// The last tick, to notice a clock that jumps.
     ticked: Option<Now>,
     /// Since when time runs evenly: the process started, took over, or its clock jumped.
@@ -169,7 +170,7 @@ impl Patrol {
             auditor: auditor::Auditor::default(),
             writes: BTreeMap::new(),
             next_id: 0,
-            leading: false,
+            term: None,
             ticked: None,
             calm_since: Mono::default(),
             led_since: Mono::default(),
@@ -191,7 +192,7 @@ impl Patrol {
             Event::Tick => self.tick(now),
             Event::Written(id, result) => self.written(id, result, now),
             Event::Delivered(id, parts) => self.delivered(id, parts, now),
-            Event::Leading(leading) => self.lead(leading, now),
+            Event::Leading(term) => self.lead(term, now),
             Event::Reviewed(answers) => self.reviewed(&answers, now),
             other => self.observe(other, now),
         }
@@ -235,7 +236,7 @@ impl Patrol {
             self.settle_policies(now);
             self.settle_receivers(now);
         }
-        if !self.leading {
+        if !self.leads() {
             self.tickets.forget_touches();
         }
         self.plan_wake(now);
@@ -261,7 +262,7 @@ impl Patrol {
 
     /// Whether conditions may be written: a process that cannot see its tickets says so.
     fn can_report(&self) -> bool {
-        self.leading && self.knows_all(Kind::PatrolPolicy)
+        self.leads() && self.knows_all(Kind::PatrolPolicy)
     }
 
     /// Whether everything of a kind of ours is known. A missing CRD is no knowledge.
@@ -270,8 +271,13 @@ impl Patrol {
         sight.blindness().is_none() && !sight.is_absent()
     }
 
-    fn lead(&mut self, leading: bool, now: Now) {
-        if leading && !self.leading {
+    const fn leads(&self) -> bool {
+        self.term.is_some()
+    }
+
+    fn lead(&mut self, term: Option<Term>, now: Now) {
+        // Another term right after the last one is a change of leader, too: only the end of the last was not heard of.
+        if term.is_some() && term != self.term {
             // What others wrote while we stood by is the truth; nothing of ours is pending.
             self.writes.clear();
             self.led_since = now.mono;
@@ -297,7 +303,7 @@ impl Patrol {
             self.stand_waivers(now);
             self.routes_changed();
         }
-        self.leading = leading;
+        self.term = term;
     }
 
     /// The wall clock was set: timers and due times were planned by the old one.

@@ -49,13 +49,18 @@ pub enum Event {
     /// The wall clock is so many seconds ahead of the API server's (behind: negative). Said when that begins to matter,
     /// when it changes much, and, as 0, when it is over.
     Skewed(i64),
-    /// Leadership was gained or lost.
-    Leading(bool),
+    /// Leadership was gained, for this term, or lost.
+    Leading(Option<Term>),
     /// Time passed, or there is room to work. The only event on which the engine judges,
     /// writes and sends; the shell sends one after each burst of the others and whenever a
     /// wake-up is due.
     Tick,
 }
+
+/// Numbers the times that this process gained leadership. Somebody else may have led between two of them, so what was asked
+/// in one is never begun in the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term(pub u64);
 
 /// Numbers writes within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use patrol_api::receiver::Endpoint;
 use patrol_api::time::Span;
 use patrol_core::effect::Effect;
 use patrol_core::event::{
-    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
+    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, Term, WriteId, WriteResult, Written,
 };
 use patrol_core::facts::{Fact, ObjectKey};
 use patrol_core::inventory::{Blindness, Instances};
@@ -24,13 +24,19 @@ use crate::stream::seen;
 
 impl Sim {
     /// An effect leaves the queue of its process.
-    pub fn dispatch(&mut self, pid: usize, life: u32, effect: &Rc<Effect>) {
+    pub fn dispatch(&mut self, pid: usize, life: u32, term: Option<Term>, effect: &Rc<Effect>) {
         if self.processes.get(pid).is_none_or(|p| p.life != life) {
             return; // the process died, and its queue with it
         }
         if self.processes.get(pid).is_some_and(|p| p.paused) {
             let effect = Rc::clone(effect);
-            self.plan(1_000, Occur::Dispatch { pid, life, effect });
+            let again = Occur::Dispatch {
+                pid,
+                life,
+                term,
+                effect,
+            };
+            self.plan(1_000, again);
             return;
         }
         if self.rng.chance(self.faults.lost) {
@@ -43,7 +49,7 @@ impl Sim {
             } => {
                 let ids =
                     |tickets: &[NoticeTicket]| tickets.iter().map(|t| t.event_id.clone()).collect();
-                if self.holder != Some(pid) {
+                if !self.leads(pid, term) {
                     let outcome = PartOutcome {
                         event_ids: ids(&notice.tickets),
                         by_number: 0,
@@ -71,6 +77,7 @@ impl Sim {
                         Occur::Part {
                             pid,
                             life,
+                            term,
                             effect: Rc::clone(effect),
                             done: vec![],
                             size,
@@ -102,13 +109,18 @@ impl Sim {
                 }
             }
             Effect::Announce(_) | Effect::WakeAt(_) => {}
-            _ => self.dispatch_write(pid, life, effect),
+            _ => self.dispatch_write(pid, life, term, effect),
         }
     }
 
-    fn dispatch_write(&mut self, pid: usize, life: u32, effect: &Rc<Effect>) {
+    /// Whether a process leads in the term in which it asked for something: then it goes out.
+    fn leads(&self, pid: usize, term: Option<Term>) -> bool {
+        self.holder == Some(pid) && term == Some(self.term)
+    }
+
+    fn dispatch_write(&mut self, pid: usize, life: u32, term: Option<Term>, effect: &Rc<Effect>) {
         let Some(id) = write_id(effect) else { return };
-        if self.holder != Some(pid) {
+        if !self.leads(pid, term) {
             let refused = WriteResult::Refused(Refusal::NotLeader);
             self.answer(pid, life, 2, Event::Written(id, refused));
             return;
@@ -300,6 +312,7 @@ impl Sim {
         &mut self,
         pid: usize,
         life: u32,
+        term: Option<Term>,
         effect: &Rc<Effect>,
         mut done: Vec<PartOutcome>,
         size: usize,
@@ -381,12 +394,13 @@ impl Sim {
         let goes_on = matches!(said.class, DeliveryClass::Accepted | DeliveryClass::Payload);
         // What is left over then is due still.
         if to < notice.tickets.len() && goes_on && (room.then.is_some() || done.len() < room.now) {
-            if self.holder == Some(pid) {
+            if self.leads(pid, term) {
                 self.plan(
                     said.after,
                     Occur::Part {
                         pid,
                         life,
+                        term,
                         effect: Rc::clone(effect),
                         done,
                         size,

@@ -241,7 +241,7 @@ impl Sim {
             process.tick_at = Some(now + 1);
         }
         self.plan(1, Occur::Tick { pid, life });
-        if self.holder != Some(pid) && self.processes.get(pid).is_some_and(|p| p.leading) {
+        if self.holder != Some(pid) && self.processes.get(pid).is_some_and(|p| p.term.is_some()) {
             // It still believes that it leads, for a moment.
             let after = self.rng.between(5, 2_000);
             self.lead(pid, false, after);
@@ -294,13 +294,13 @@ impl Sim {
             self.plan(2_000, Occur::Elect(pid));
             return;
         };
-        self.term += 1;
-        // Whoever leads in its own eyes without the lease hears of it before long, and before it gets it again.
-        for other in 0..count {
+        self.term.0 += 1;
+        // Whoever leads in its own eyes without the lease hears of it before long, or of its next term alone.
+        for other in (0..count).filter(|other| *other != chosen) {
             let believes = self
                 .processes
                 .get(other)
-                .is_some_and(|p| p.leading && !p.paused);
+                .is_some_and(|p| p.term.is_some() && !p.paused);
             if believes {
                 self.lead(other, false, 1);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use patrol_api::ticket::Finding;
 use patrol_api::time::{Span, Time};
 use patrol_core::engine::{Config, Patrol};
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
@@ -38,7 +38,7 @@ pub struct Process {
     /// What it was told.
     pub witness: Witness,
     /// What it was told of leadership.
-    pub leading: bool,
+    pub term: Option<Term>,
     /// Ticks in the running second, to notice a spin.
     pub spin: (u64, u32),
 }
@@ -73,7 +73,7 @@ impl Process {
             streams: BTreeMap::new(),
             tick_at: None,
             witness: Witness::default(),
-            leading: false,
+            term: None,
             spin: (0, 0),
         }
     }
@@ -90,7 +90,7 @@ impl Process {
         self.engine = Some(Patrol::new(config));
         self.life += 1;
         self.paused = false;
-        self.leading = false;
+        self.term = None;
         self.backlog.clear();
         self.tick_at = None;
         self.witness = Witness::default();
@@ -105,7 +105,7 @@ impl Process {
         self.engine = None;
         self.life += 1;
         self.paused = false;
-        self.leading = false;
+        self.term = None;
         self.backlog.clear();
         self.tick_at = None;
     }
@@ -131,7 +131,7 @@ impl Witness {
             Event::Gone(kind, _) | Event::ListFinished(kind) | Event::Heard(kind) => {
                 self.hear(*kind, now);
             }
-            Event::Leading(true) => self.took_lead = Some((now, wall)),
+            Event::Leading(Some(_)) => self.took_lead = Some((now, wall)),
             _ => {}
         }
         self.judge.tell(event, wall);

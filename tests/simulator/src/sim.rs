@@ -8,7 +8,7 @@ use std::rc::Rc;
 use patrol_api::time::Time;
 use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::Effect;
-use patrol_core::event::{Event, PartOutcome};
+use patrol_core::event::{Event, PartOutcome, Term};
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 
@@ -55,6 +55,8 @@ pub enum Occur {
     Dispatch {
         pid: usize,
         life: u32,
+        /// In which it was asked.
+        term: Option<Term>,
         effect: Rc<Effect>,
     },
     /// A write arrives at the server.
@@ -68,6 +70,7 @@ pub enum Occur {
     Part {
         pid: usize,
         life: u32,
+        term: Option<Term>,
         effect: Rc<Effect>,
         done: Vec<PartOutcome>,
         size: usize,
@@ -95,7 +98,7 @@ pub enum Occur {
         pid: usize,
         life: u32,
         leading: bool,
-        term: u64,
+        term: Term,
     },
     /// A kind's CRD is back.
     Installed(Kind),
@@ -131,7 +134,7 @@ pub struct Sim {
     /// Who holds the lease.
     pub holder: Option<usize>,
     /// How often it was given.
-    pub term: u64,
+    pub term: Term,
     /// Receivers' moods by address.
     pub moods: BTreeMap<String, Mood>,
     /// Faults of effects, now.
@@ -169,7 +172,7 @@ impl Sim {
             world: World::default(),
             processes: (0..scenario.replicas).map(|_| Process::new()).collect(),
             holder: None,
-            term: 0,
+            term: Term(0),
             moods: BTreeMap::new(),
             faults: scenario.faults,
             weather: scenario.weather,
@@ -329,7 +332,12 @@ impl Sim {
                 kind,
                 list,
             } => self.connect(pid, life, kind, list),
-            Occur::Dispatch { pid, life, effect } => self.dispatch(pid, life, &effect),
+            Occur::Dispatch {
+                pid,
+                life,
+                term,
+                effect,
+            } => self.dispatch(pid, life, term, &effect),
             Occur::Execute {
                 pid,
                 life,
@@ -339,13 +347,14 @@ impl Sim {
             Occur::Part {
                 pid,
                 life,
+                term,
                 effect,
                 done,
                 size,
                 from,
                 repeated,
             } => {
-                self.part(pid, life, &effect, done, size, from, repeated);
+                self.part(pid, life, term, &effect, done, size, from, repeated);
             }
             Occur::Answer { pid, life, event } => self.deliver(pid, life, *event),
             Occur::User(action) => self.user(&action),
@@ -359,16 +368,16 @@ impl Sim {
                 leading,
                 term,
             } => {
-                // It got the lease again before it heard that it had lost it, and heard of both then.
+                // It got the lease again before it heard that it had lost it, and hears of the new term alone.
                 if !leading && self.holder == Some(pid) && term < self.term {
                     return;
                 }
                 if let Some(process) = self.processes.get_mut(pid)
                     && process.life == life
                 {
-                    process.leading = leading;
+                    process.term = leading.then_some(term);
                 }
-                self.deliver(pid, life, Event::Leading(leading));
+                self.deliver(pid, life, Event::Leading(leading.then_some(term)));
             }
             Occur::Installed(kind) => {
                 self.world.missing.remove(&kind);
@@ -444,7 +453,7 @@ impl Sim {
             return;
         }
         // Only a leader acts on what it was told; a new one starts without evidence.
-        if process.leading {
+        if process.term.is_some() {
             process.witness.settle(now, clock.wall);
         }
         if let Some(engine) = &mut process.engine {
@@ -455,6 +464,7 @@ impl Sim {
     }
 
     fn emit(&mut self, pid: usize, life: u32, effects: Vec<Effect>) {
+        let term = self.processes.get(pid).and_then(|p| p.term);
         for effect in effects {
             if let Effect::WakeAt(at) = effect {
                 let at = at.0.saturating_sub(5_000_000);
@@ -479,7 +489,13 @@ impl Sim {
             }
             let after = self.effect_delay();
             let effect = Rc::new(effect);
-            self.plan(after, Occur::Dispatch { pid, life, effect });
+            let leaves = Occur::Dispatch {
+                pid,
+                life,
+                term,
+                effect,
+            };
+            self.plan(after, leaves);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use patrol_core::check::Origin;
 use patrol_core::engine::{Config, Patrol};
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::notice::Cluster;
 use patrol_kube::boot_clock;
 use tokio::sync::{mpsc, watch};
@@ -141,9 +141,10 @@ async fn patrol(args: Args) -> Result<Exit, Failure> {
         stop: stopping,
         once: args.once,
         writing: Default::default(),
+        term: None,
     };
     // Nobody else can lead; a send that fails means the loop has ended already.
-    let _ = shell.answers.0.send(Event::Leading(true));
+    let _ = shell.answers.0.send(Event::Leading(Some(Term(1))));
     tracing::info!(state = %options.state.display(), "patrolling; Ctrl-C ends");
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     if let Some(listener) = listener {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use patrol_api::time::Span;
 use patrol_core::effect::Effect;
 use patrol_core::engine::{Config, Patrol, Snapshot};
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::kind::Kind;
 use patrol_core::notice::Cluster;
 use patrol_kube::boot_clock;
@@ -103,11 +103,11 @@ struct ClusterEdge {
 }
 
 impl Edge for ClusterEdge {
-    fn carry_out(&self, effect: Effect, answers: &Answers) {
+    fn carry_out(&self, effect: Effect, term: Option<Term>, answers: &Answers) {
         if let Effect::Announce(announcement) = &effect {
             logging::announcement(announcement);
         }
-        self.writer.carry_out(effect, answers);
+        self.writer.carry_out(effect, term, answers);
     }
 }
 
@@ -126,6 +126,10 @@ impl delivery::Fence for LeaseFence {
 
     fn leads(&self) -> bool {
         self.lease.remaining().is_some()
+    }
+
+    fn is_in(&self, term: Option<Term>) -> bool {
+        self.lease.within(term).remaining().is_some()
     }
 }
 
@@ -238,6 +242,7 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
         stop: stopping,
         once: false,
         writing: Default::default(),
+        term: None,
     };
     let leads = shell.answers.0.clone();
     let mut leading = lease.leading();
@@ -252,8 +257,8 @@ async fn operate(args: Args) -> Result<Exit, Failure> {
     let mut writes = tokio::spawn(worker.run());
     tasks.spawn(async move {
         loop {
-            let now = *leading.borrow_and_update();
-            if leads.send(Event::Leading(now)).is_err() || leading.changed().await.is_err() {
+            let term = *leading.borrow_and_update();
+            if leads.send(Event::Leading(term)).is_err() || leading.changed().await.is_err() {
                 return "the watch on leadership";
             }
         }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use patrol_api::waiver::TicketWaiver;
 use patrol_core::clock::Now;
 use patrol_core::effect::Effect;
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::facts::ObjectKey;
 use patrol_core::kind::Kind;
 use patrol_kube::boot_clock;
@@ -285,7 +285,7 @@ impl LocalEdge {
 
 impl Edge for LocalEdge {
     /// The thread answers into the channel it was started with, which is the same.
-    fn carry_out(&self, effect: Effect, _answers: &Answers) {
+    fn carry_out(&self, effect: Effect, _term: Option<Term>, _answers: &Answers) {
         // A thread that is gone answers nothing: the engine counts the effect as lost.
         let _ = self.orders.send(Order::Effect(Box::new(effect)));
     }

@@ -9,7 +9,7 @@ use patrol_api::receiver::EndpointKind;
 use patrol_api::time::Span;
 use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::Target;
-use patrol_core::event::DeliveryClass;
+use patrol_core::event::{DeliveryClass, Term};
 use patrol_notify::render::Part;
 use patrol_notify::{Class, Outcome, Request, address};
 use tokio::sync::Semaphore;
@@ -54,18 +54,25 @@ pub(super) struct Provision {
     /// As they were last read.
     pub credentials: Option<Credentials>,
     ready: Option<Ready>,
+    /// In which it was asked for.
+    term: Option<Term>,
 }
 
 impl Provision {
+    pub fn asked_in(term: Option<Term>) -> Self {
+        Self {
+            term,
+            ..Self::default()
+        }
+    }
+
     /// Takes these credentials; whether they are others than before.
     pub fn renew(&mut self, fresh: Credentials) -> bool {
         if self.credentials.as_ref() == Some(&fresh) {
             return false;
         }
-        *self = Self {
-            credentials: Some(fresh),
-            ready: None,
-        };
+        self.credentials = Some(fresh);
+        self.ready = None;
         true
     }
 
@@ -89,7 +96,9 @@ pub(super) async fn attempt(
     part: &Part,
     provision: &mut Provision,
 ) -> Tried {
-    if post.fence.may_send().is_none() {
+    let term = provision.term;
+    let may_send = || post.fence.may_send().filter(|_| post.fence.is_in(term));
+    if may_send().is_none() {
         return Tried::unsent(DeliveryClass::NotLeader);
     }
     let ready = match provision.ready(post, target).await {
@@ -98,7 +107,7 @@ pub(super) async fn attempt(
     };
     // Reading secrets took time: ask again right before the request leaves. The clock is read first, so that none is sent later.
     let asked = (post.clock)().mono;
-    let Some(most) = post.fence.may_send() else {
+    let Some(most) = may_send() else {
         return Tried::unsent(DeliveryClass::NotLeader);
     };
     let begun = tokio::time::Instant::now();
@@ -112,7 +121,8 @@ pub(super) async fn attempt(
         // It is never closed.
         let _turn = turns.acquire().await;
         let posted = post_to(post, target, ready, door, part, share);
-        while_leading(post.clock, end, || post.fence.leads(), posted)
+        let leads = || post.fence.leads() && post.fence.is_in(term);
+        while_leading(post.clock, end, leads, posted)
             .await
             .unwrap_or_else(|| outlasted(door))
     });

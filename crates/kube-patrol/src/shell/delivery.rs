@@ -12,7 +12,7 @@ use patrol_api::receiver::{Endpoint, Locale, WebhookFormat};
 use patrol_checks::chinese;
 use patrol_core::clock::Now;
 use patrol_core::effect::{Room, Target};
-use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome};
+use patrol_core::event::{DeliveryClass, DeliveryId, Event, PartOutcome, Term};
 use patrol_core::notice::Notice;
 use patrol_notify::{Egress, Style, kinds};
 use tokio::sync::{Semaphore, oneshot};
@@ -41,6 +41,12 @@ pub trait Fence: Send + Sync + 'static {
     /// Whether a request that was begun may go on.
     fn leads(&self) -> bool {
         self.may_send().is_some()
+    }
+
+    /// Whether this process leads in the term in which something was asked: somebody else may have led since any other, and
+    /// have told the end already.
+    fn is_in(&self, _term: Option<Term>) -> bool {
+        true
     }
 }
 
@@ -172,6 +178,7 @@ impl Courier {
     pub fn send(
         &mut self,
         id: DeliveryId,
+        term: Option<Term>,
         target: Target,
         notice: Notice,
         room: Room,
@@ -213,7 +220,7 @@ impl Courier {
             return;
         }
         self.tasks.spawn(async move {
-            let (parts, credentials) = deliver(&post, &target, &notice, room).await;
+            let (parts, credentials) = deliver(&post, term, &target, &notice, room).await;
             let class = parts.last().map(|part| part.class);
             // The loop that asked may be gone: then nobody records, and it is due again.
             let _ = answers.send(Event::Delivered(id, parts));
@@ -254,13 +261,14 @@ impl Courier {
 /// credentials.
 async fn deliver(
     post: &Post,
+    term: Option<Term>,
     target: &Target,
     notice: &Notice,
     room: Room,
 ) -> (Vec<PartOutcome>, Option<Credentials>) {
     let parts = kinds::render(&target.endpoint, &spoken(target, notice), style(target));
     let mut outcomes = vec![];
-    let mut provision = Provision::default();
+    let mut provision = Provision::asked_in(term);
     let mut may_reread = true;
     for (at, part) in parts.into_iter().enumerate() {
         if at >= room.now.max(1) {

@@ -75,7 +75,14 @@ impl Fence for Leads {
     fn may_send(&self) -> Option<Duration> {
         self.0
     }
+
+    fn is_in(&self, term: Option<Term>) -> bool {
+        term != Some(PAST)
+    }
 }
+
+/// A term that is over.
+const PAST: Term = Term(7);
 
 pub(super) fn post(keys: &[(&'static str, &str, &str)], leads: Option<Duration>) -> Post {
     let keys = keys
@@ -194,7 +201,7 @@ fn notice() -> Notice {
 pub(super) const LEADS: Option<Duration> = Some(Duration::from_secs(60));
 
 pub(super) async fn class(post: &Post, target: &Target) -> DeliveryClass {
-    let (parts, _) = deliver(post, target, &notice(), Room::ANY).await;
+    let (parts, _) = deliver(post, None, target, &notice(), Room::ANY).await;
     assert_eq!(parts.len(), 1);
     parts[0].class
 }
@@ -206,6 +213,22 @@ async fn a_refusal_is_believed_at_once_where_no_secret_is_involved() {
         let class = class(&post(&[], LEADS), &to(&receiver.url)).await;
         assert!(matches!(class, DeliveryClass::Config(_)), "{class:?}");
         assert_eq!(receiver.posts(), 1, "{status}");
+    }
+}
+
+/// Somebody else led meanwhile and may have told the end.
+#[tokio::test]
+async fn f2_what_was_to_be_sent_in_another_term_is_not_sent() {
+    let receiver = Receiver::start(Some(200)).await;
+    let (post, to) = (post(&[], LEADS), to(&receiver.url));
+    for (term, class, posts) in [
+        (PAST, DeliveryClass::NotLeader, 0),
+        (Term(8), DeliveryClass::Accepted, 1),
+    ] {
+        let (parts, _) = deliver(&post, Some(term), &to, &notice(), Room::ANY).await;
+        let classes: Vec<_> = parts.iter().map(|part| part.class).collect();
+        assert_eq!(classes, [class]);
+        assert_eq!(receiver.posts(), posts);
     }
 }
 
@@ -287,7 +310,7 @@ async fn f2_an_answer_is_not_waited_for_beyond_the_lease() {
         began.elapsed()
     );
     let none = post(&[], None);
-    let (parts, _) = deliver(&none, &to(&receiver.url), &notice(), Room::ANY).await;
+    let (parts, _) = deliver(&none, None, &to(&receiver.url), &notice(), Room::ANY).await;
     assert_eq!(parts[0].class, DeliveryClass::NotLeader);
     assert_eq!(receiver.posts(), 1);
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use patrol_core::clock::Now;
 use patrol_core::effect::Effect;
 use patrol_core::engine::{Patrol, Snapshot};
-use patrol_core::event::{Event, WriteId};
+use patrol_core::event::{Event, Term, WriteId};
 use patrol_kube::reader::Received;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,8 +45,8 @@ pub type Answers = mpsc::UnboundedSender<Event>;
 
 /// One side of the world: carries out the effects that are not deliveries.
 pub trait Edge: Send + Sync + 'static {
-    /// Begins to carry out an effect. Must not block; answers go to `answers`.
-    fn carry_out(&self, effect: Effect, answers: &Answers);
+    /// Begins to carry out an effect that was asked in this term. Must not block; answers go to `answers`.
+    fn carry_out(&self, effect: Effect, term: Option<Term>, answers: &Answers);
 }
 
 /// A clock, so that tests and both edges share one shape.
@@ -102,6 +102,8 @@ pub struct Shell<E> {
     pub once: bool,
     /// Writes of tickets that are not answered yet; none at first.
     pub writing: BTreeSet<WriteId>,
+    /// In which the engine believes to lead: what it asks is asked in this term.
+    pub term: Option<Term>,
 }
 
 /// Why the loop ended.
@@ -218,6 +220,9 @@ impl<E: Edge> Shell<E> {
         if let Event::Written(id, _) = &event {
             self.writing.remove(id);
         }
+        if let Event::Leading(term) = &event {
+            self.term = *term;
+        }
         let effects = self.patrol.step(event, now);
         self.perform(effects);
     }
@@ -235,13 +240,14 @@ impl<E: Edge> Shell<E> {
                     room,
                 } => {
                     let answers = &self.answers.0;
-                    self.courier.send(id, *target, *notice, room, answers);
+                    self.courier
+                        .send(id, self.term, *target, *notice, room, answers);
                 }
                 // Nobody waits for the answers of a process that ends.
                 Effect::Review(_) | Effect::Count(_) if self.courier.is_stopped() => {}
                 other => {
                     self.writing.extend(ticket_write(&other));
-                    self.edge.carry_out(other, &self.answers.0);
+                    self.edge.carry_out(other, self.term, &self.answers.0);
                 }
             }
         }

@@ -10,7 +10,7 @@ use patrol_api::time::Span;
 use patrol_core::check::Origin;
 use patrol_core::clock::Now;
 use patrol_core::engine::{Config, Patrol};
-use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::event::{DeliveryClass, Event, Term};
 use patrol_core::kind::Kind;
 use patrol_kube::boot_clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -174,9 +174,10 @@ spec:
         stop: stopping,
         once: false,
         writing: Default::default(),
+        term: None,
     };
     let tick = shell.answers.0.clone();
-    tick.send(Event::Leading(true)).unwrap();
+    tick.send(Event::Leading(Some(Term(1)))).unwrap();
     let running = tokio::spawn(shell.run());
     until("it is told and refuses", || {
         PASSED.fetch_add(100, Ordering::SeqCst);

@@ -82,7 +82,7 @@ impl Patrol {
         if sight.lost(why) {
             self.sight_changed(kind);
             // Whether it is refused for good only a review can say.
-            if refused && self.leading && !kind.is_ours() {
+            if refused && self.leads() && !kind.is_ours() {
                 self.outbox.push(Effect::Review(vec![kind]));
             }
         }

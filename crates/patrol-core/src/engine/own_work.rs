@@ -155,7 +155,7 @@ impl Patrol {
     }
 
     fn look_at_deliveries(&mut self, now: Now) {
-        if !self.leading {
+        if !self.leads() {
             self.deliveries = Deliveries::default();
             return;
         }

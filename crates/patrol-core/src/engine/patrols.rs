@@ -101,7 +101,7 @@ impl Patrol {
         self.refused_asked = now.mono;
         let refused = |kind: &Kind| !kind.is_ours() && self.inventory.sight(*kind).is_refused();
         let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(refused).collect();
-        if self.leading && !kinds.is_empty() {
+        if self.leads() && !kinds.is_empty() {
             self.outbox.push(Effect::Review(kinds));
         }
     }

@@ -47,7 +47,7 @@ impl Patrol {
         }
         match self.policies.get_mut(&name) {
             Some(state) if same => {
-                if !self.leading {
+                if self.term.is_none() {
                     // Another process reports: what it wrote is the truth.
                     state.status = policy.status.clone().unwrap_or_default();
                 }

@@ -83,7 +83,7 @@ impl Patrol {
         state.coverage = receiver.spec.coverage;
         let kind = state.target.endpoint.kind();
         state.allowance.set_rate(kind, receiver.spec.rate);
-        if state.object.is_none() || !self.leading {
+        if state.object.is_none() || self.term.is_none() {
             state.adopt(&receiver, now);
         }
         let unknown = state.object.is_none();
@@ -91,7 +91,7 @@ impl Patrol {
         // Whoever led before knew of it, and may have told it what was never written down.
         let made = state.made();
         let led = Span::millis(now.mono.since(self.led_since));
-        if unknown && self.leading && made.is_none_or(|at| now.wall.since(at).plus(SLACK) >= led) {
+        if unknown && self.leads() && made.is_none_or(|at| now.wall.since(at).plus(SLACK) >= led) {
             self.has_predecessor_again();
         }
         if !routed_alike {

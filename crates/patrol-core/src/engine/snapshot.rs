@@ -245,7 +245,7 @@ impl Patrol {
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let mut out = Snapshot {
-            leading: self.leading,
+            leading: self.leads(),
             writes_waiting: count(self.tickets.queued()),
             overflowed: count(self.overflow.waiting()),
             alerts_overdue: self.auditor.last_found(),

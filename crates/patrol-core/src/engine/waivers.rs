@@ -108,7 +108,7 @@ impl Patrol {
             held.object.spec == object.spec && held.object.metadata.uid == object.metadata.uid
         });
         let status = match before {
-            Some(held) if same && self.leading => held.status.clone(),
+            Some(held) if same && self.leads() => held.status.clone(),
             _ => object.status.clone().unwrap_or_default(),
         };
         let held = Held {

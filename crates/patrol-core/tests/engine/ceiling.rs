@@ -2,7 +2,7 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::Phase;
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -82,7 +82,7 @@ fn blindness_does_not_end_the_aggregate() {
     for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Pod) {
         w.list(kind);
     }
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(5));
     assert_eq!(w.status("shop/shop").phase, Phase::Open);
     w.list(Kind::Pod);

@@ -2,7 +2,7 @@
 //! what becomes of the ticket about them.
 
 use patrol_api::time::Span;
-use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::event::{DeliveryClass, Event, Term};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
@@ -180,7 +180,7 @@ fn what_cannot_be_looked_through_ends_nothing() {
         Kind::AlertReceiver,
         Blindness::Denied("list".into()),
     ));
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(20));
     assert_eq!(phase(&w), "Open");
     w.list(Kind::AlertReceiver);
@@ -251,7 +251,7 @@ fn an_overdue_patrol_stays_so_until_one_is_complete() {
             w.list(kind);
         }
         w.event(cut());
-        w.event(Event::Leading(true));
+        w.event(Event::Leading(Some(Term(1))));
         w.run_for(Span::minutes(4));
         assert_eq!((phase(&w).as_str(), episodes(&w)), ("Open", 1));
     }

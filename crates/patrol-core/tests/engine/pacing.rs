@@ -1,7 +1,7 @@
 //! When receivers hear: escalation, windows, stand-ins, digests, signs of life, and the audit of it all.
 
 use patrol_api::time::Span;
-use patrol_core::event::{DeliveryClass, Event, WriteResult};
+use patrol_core::event::{DeliveryClass, Event, Term, WriteResult};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use patrol_core::notice::NoticeKind;
@@ -226,7 +226,7 @@ fn whoever_stood_in_for_the_process_before_hears_the_end() {
     w.mood("backup", Mood::Accept);
     w.delete(Kind::Pod, &key("shop", "a"));
     w.list_all();
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(10));
     assert_eq!(
         w.told("backup", "shop/a").last().unwrap(),

@@ -2,7 +2,7 @@
 
 use patrol_api::time::{Span, Time};
 use patrol_api::words::Trigger;
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -45,7 +45,7 @@ fn the_first_patrol_waits_for_the_lists_it_needs() {
     for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Pod) {
         w.list(kind);
     }
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::seconds(20));
     assert!(w.policy_status("p").last_patrol.is_none());
     w.list(Kind::Pod);
@@ -180,7 +180,7 @@ fn nothing_is_overdue_before_there_was_a_chance_to_do_it() {
         w.snapshot().overdue_policies.is_empty(),
         "after a long downtime"
     );
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(5));
     assert!(w.snapshot().overdue_policies.is_empty());
     // But a patrol that cannot be made is overdue, however often the process restarts.

@@ -2,7 +2,7 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::{AlertReason, Phase, Severity};
-use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::event::{DeliveryClass, Event, Term};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
@@ -257,7 +257,7 @@ fn a_waiver_is_told_to_who_may_have_heard_of_the_ticket() {
     w.mood("soc", Mood::Accept);
     waive(&mut w, "shop/legacy", json!({}));
     w.list_all();
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(10));
     assert_eq!(w.status("shop/a").phase, Phase::Waived);
     assert_eq!(
@@ -613,7 +613,7 @@ fn a_new_leader_disturbs_nobody_before_it_knows_what_is_muted() {
     for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::TicketWaiver) {
         w.list(kind);
     }
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(1));
     w.list(Kind::TicketWaiver);
     w.run_for(Span::minutes(10));

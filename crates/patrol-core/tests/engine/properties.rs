@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patrol_api::time::Span;
-use patrol_core::event::{DeliveryClass, Event};
+use patrol_core::event::{DeliveryClass, Event, Term};
 use patrol_core::fingerprint::hash64;
 use patrol_core::kind::Kind;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ fn what_is_owed_does_not_depend_on_the_order_in_which_it_was_learnt() {
                 w.list_all_shuffled(|what| hash64(&[&seed.to_be_bytes(), what.as_bytes()]))
             }
         }
-        w.event(Event::Leading(true));
+        w.event(Event::Leading(Some(Term(1))));
         w.run_for(Span::hours(3));
         let mut told = BTreeMap::new();
         for taken in &w.taken[before..] {

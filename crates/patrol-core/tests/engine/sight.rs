@@ -2,7 +2,7 @@
 
 use patrol_api::time::Span;
 use patrol_api::words::{Phase, Resolution};
-use patrol_core::event::Event;
+use patrol_core::event::{Event, Term};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
 use serde_json::json;
@@ -132,12 +132,12 @@ fn a_pass_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
 #[test]
 fn f25_an_absence_of_before_the_gap_is_no_evidence_while_the_list_closes_it() {
     let mut w = opened();
-    w.event(Event::Leading(false));
+    w.event(Event::Leading(None));
     w.delete(Kind::Pod, &key("shop", "web"));
     w.settle();
     // It may have been made anew in the gap, and not be mentioned yet.
     w.event(Event::ListStarted(Kind::Pod));
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(2));
     assert_eq!(w.status("shop/web").phase, Phase::Open);
     w.event(Event::ListFinished(Kind::Pod));
@@ -190,7 +190,7 @@ fn a_restart_that_cannot_look_resolves_nothing_and_opens_nothing() {
     for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::Pod) {
         w.list(kind);
     }
-    w.event(Event::Leading(true));
+    w.event(Event::Leading(Some(Term(1))));
     w.run_for(Span::minutes(10));
     assert_eq!(w.status("shop/web").phase, Phase::Open);
     assert_eq!(w.tickets().len(), 1);

@@ -10,7 +10,7 @@ use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::engine::{Config, Patrol, Snapshot};
 use patrol_core::event::{
-    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, WriteId, WriteResult, Written,
+    DeliveryClass, DeliveryId, Event, PartOutcome, Refusal, Term, WriteId, WriteResult, Written,
 };
 use patrol_core::facts::{DecodeError, ObjectKey, decode_value};
 use patrol_core::fingerprint::hash64;
@@ -122,7 +122,7 @@ impl World {
             world.namespace(name, json!({}));
         }
         world.list_all();
-        world.event(Event::Leading(true));
+        world.event(Event::Leading(Some(Term(1))));
         world.settle();
         world
     }
@@ -256,7 +256,7 @@ impl World {
     pub fn restart(&mut self) {
         self.die();
         self.list_all();
-        self.event(Event::Leading(true));
+        self.event(Event::Leading(Some(Term(1))));
         self.settle();
     }
 
@@ -275,7 +275,7 @@ impl World {
         for kind in Kind::ALL.into_iter().filter(|k| *k != Kind::PatrolPolicy) {
             self.list(kind);
         }
-        self.event(Event::Leading(true));
+        self.event(Event::Leading(Some(Term(1))));
     }
 
     pub fn list_all(&mut self) {

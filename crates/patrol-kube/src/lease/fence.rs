@@ -10,13 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use patrol_core::event::Term;
+
 use crate::boot_clock;
 
 /// Whether this process certainly leads. Cloning is cheap; all clones see the same.
 #[derive(Clone, Debug, Default)]
 pub struct Fence {
+    lead: Arc<Lead>,
+    /// Only what was asked in this term may pass; `None`: whatever was asked.
+    only: Option<Option<Term>>,
+}
+
+#[derive(Debug, Default)]
+struct Lead {
     /// Milliseconds of boot time until which the lease cannot have expired; 0: not leading.
-    valid_until: Arc<AtomicU64>,
+    valid_until: AtomicU64,
+    /// How often this process gained leadership.
+    terms: AtomicU64,
 }
 
 impl Fence {
@@ -30,8 +41,18 @@ impl Fence {
     #[must_use]
     pub fn always() -> Self {
         let fence = Self::new();
-        fence.valid_until.store(u64::MAX, Ordering::Release);
+        fence.raise(Duration::MAX);
         fence
+    }
+
+    /// The fence for what was asked in this term, or by a process that stood by. Somebody else may have led, and told an end,
+    /// since any other term: what still waits from then never begins.
+    #[must_use]
+    pub fn within(&self, term: Option<Term>) -> Self {
+        Self {
+            lead: Arc::clone(&self.lead),
+            only: Some(term),
+        }
     }
 
     /// Whether this process leads now and certainly still will after `span`: what it
@@ -44,8 +65,13 @@ impl Fence {
     /// How long this process certainly leads from now on; `None` when it does not.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        let until = self.valid_until.load(Ordering::Acquire);
+        let until = self.lead.valid_until.load(Ordering::Acquire);
         let left = until.checked_sub(boot_clock::mono().0)?;
+        // Read after the time: a term is counted before it is valid.
+        let term = Term(self.lead.terms.load(Ordering::Acquire));
+        if self.only.is_some_and(|only| only != Some(term)) {
+            return None;
+        }
         (left > 0).then_some(Duration::from_millis(left))
     }
 
@@ -61,15 +87,19 @@ impl Fence {
         .await
     }
 
-    /// Leads until this much boot time.
-    pub(super) fn raise(&self, until: Duration) {
+    /// Leads until this much boot time; in a new term, unless it did until now.
+    pub(super) fn raise(&self, until: Duration) -> Term {
         let millis = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        self.valid_until.store(millis, Ordering::Release);
+        if self.lead.valid_until.load(Ordering::Acquire) == 0 {
+            self.lead.terms.fetch_add(1, Ordering::AcqRel);
+        }
+        self.lead.valid_until.store(millis, Ordering::Release);
+        Term(self.lead.terms.load(Ordering::Acquire))
     }
 
     /// Leads no more.
     pub(super) fn lower(&self) {
-        self.valid_until.store(0, Ordering::Release);
+        self.lead.valid_until.store(0, Ordering::Release);
     }
 }
 
@@ -91,6 +121,23 @@ mod tests {
         fence.lower();
         assert!(!other.certainly_leads(Duration::ZERO));
         assert!(Fence::always().certainly_leads(Duration::from_secs(1_000_000)));
+    }
+
+    #[test]
+    fn f2_what_was_asked_in_one_term_does_not_pass_in_the_next() {
+        let fence = Fence::new();
+        let soon = || boot_clock::boot() + Duration::from_secs(60);
+        let first = fence.raise(soon());
+        assert_eq!(fence.raise(soon()), first, "a renewal");
+        let (of_first, of_nobody) = (fence.within(Some(first)), fence.within(None));
+        assert!(of_first.remaining().is_some());
+        assert_eq!(of_nobody.remaining(), None);
+        fence.lower();
+        let second = fence.raise(soon());
+        assert_ne!(first, second);
+        assert_eq!(of_first.remaining(), None);
+        assert!(fence.within(Some(second)).remaining().is_some());
+        assert!(fence.remaining().is_some());
     }
 
     #[tokio::test]

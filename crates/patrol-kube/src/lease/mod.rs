@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use http::Method;
+use patrol_core::event::Term;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ pub struct Lease {
     /// As last read or written.
     record: Option<Record>,
     fence: Fence,
-    leading: watch::Sender<bool>,
+    leading: watch::Sender<Option<Term>>,
     stats: Arc<LeaseStats>,
     /// The last try failed; only the first of a row is worth a line in the log.
     failing: bool,
@@ -83,7 +84,7 @@ impl Lease {
             election,
             record: None,
             fence: Fence::new(),
-            leading: watch::Sender::new(false),
+            leading: watch::Sender::new(None),
             stats: Arc::default(),
             failing: false,
         }
@@ -95,9 +96,10 @@ impl Lease {
         self.fence.clone()
     }
 
-    /// Changes of leadership. The fence is the truth; this tells when to look.
+    /// Changes of leadership: the term, while this process leads. The fence is the truth; this tells when to look. Who looks
+    /// late may miss that a term ended, but not that another one began.
     #[must_use]
-    pub fn leading(&self) -> watch::Receiver<bool> {
+    pub fn leading(&self) -> watch::Receiver<Option<Term>> {
         self.leading.subscribe()
     }
 
@@ -262,20 +264,17 @@ impl Lease {
 
     /// Brings fence and channel in line with the election.
     fn show(&mut self) {
-        let leads = match self.election.leads_until(boot()) {
-            Some(until) => {
-                self.fence.raise(until);
-                true
-            }
-            None => {
-                self.fence.lower();
-                false
-            }
-        };
+        let term = self
+            .election
+            .leads_until(boot())
+            .map(|until| self.fence.raise(until));
+        if term.is_none() {
+            self.fence.lower();
+        }
         let changed = self
             .leading
-            .send_if_modified(|was| std::mem::replace(was, leads) != leads);
-        if changed && leads {
+            .send_if_modified(|was| std::mem::replace(was, term) != term);
+        if changed && term.is_some() {
             self.stats.gained.fetch_add(1, Ordering::Relaxed);
             tracing::info!(identity = %self.settings.identity, "leading");
         } else if changed {
@@ -289,7 +288,7 @@ impl Lease {
         let held = self.election.is_holder();
         self.fence.lower();
         self.election.loses();
-        self.leading.send_replace(false);
+        self.leading.send_replace(None);
         if !held {
             return;
         }

@@ -11,7 +11,7 @@ mod turns;
 use std::sync::Arc;
 
 use patrol_core::effect::Effect;
-use patrol_core::event::{Event, WriteId, WriteResult};
+use patrol_core::event::{Event, Term, WriteId, WriteResult};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -28,16 +28,19 @@ const IN_FLIGHT: usize = 8;
 /// Where answers go.
 pub type Answers = mpsc::UnboundedSender<Event>;
 
+/// What to do, the term in which it was asked, and where its end is told.
+type Job = (Effect, Option<Term>, Answers);
+
 /// Hands effects to the worker. Cheap to clone; never blocks.
 #[derive(Clone)]
 pub struct Writer {
-    queue: mpsc::UnboundedSender<(Effect, Answers)>,
+    queue: mpsc::UnboundedSender<Job>,
     suppressed: Suppressed,
 }
 
 /// Carries effects out.
 pub struct Worker {
-    queue: mpsc::UnboundedReceiver<(Effect, Answers)>,
+    queue: mpsc::UnboundedReceiver<Job>,
     shared: Arc<Shared>,
 }
 
@@ -91,11 +94,11 @@ impl Writer {
         self.suppressed.clone()
     }
 
-    /// Begins to carry out an effect; its end is an event in `answers`. The number of
-    /// effects under way is bounded by the engine.
-    pub fn carry_out(&self, effect: Effect, answers: &Answers) {
+    /// Begins to carry out an effect; its end is an event in `answers`. A change that was asked in another term than the one
+    /// in which this process leads, once it is its turn, is refused. The number of effects under way is bounded by the engine.
+    pub fn carry_out(&self, effect: Effect, term: Option<Term>, answers: &Answers) {
         // A worker that is gone answers nothing: the engine counts the effect as lost.
-        let _ = self.queue.send((effect, answers.clone()));
+        let _ = self.queue.send((effect, term, answers.clone()));
     }
 }
 
@@ -106,12 +109,13 @@ impl Worker {
         loop {
             tokio::select! {
                 job = self.queue.recv() => match job {
-                    Some((effect, answers)) => {
+                    Some((effect, term, answers)) => {
                         let shared = Arc::clone(&self.shared);
                         // Numbered here, in the order in which they were asked.
                         let number = shared.number(&effect);
+                        let fence = shared.fence.within(term);
                         tasks.spawn(async move {
-                            shared.carry_out(effect, number, &answers).await;
+                            shared.carry_out(effect, number, &fence, &answers).await;
                         });
                     }
                     None => break,
@@ -132,7 +136,7 @@ impl Shared {
         }
     }
 
-    async fn carry_out(&self, effect: Effect, number: u64, answers: &Answers) {
+    async fn carry_out(&self, effect: Effect, number: u64, fence: &Fence, answers: &Answers) {
         // Whoever asked may be gone: then nobody needs the answer.
         let answer = |event: Event| drop(answers.send(event));
         match effect {
@@ -156,7 +160,7 @@ impl Shared {
             // A courtesy, and a write all the same: who woke up and leads no more is silent.
             Effect::Announce(announcement) => {
                 let announced = self.announcer.announce(&announcement);
-                self.fence.while_leading(announced).await;
+                fence.while_leading(announced).await;
             }
             Effect::ReadTicket { id, key } => {
                 let (seen, result) = calls::read_ticket(&self.connection.reads, &key).await;
@@ -166,14 +170,14 @@ impl Shared {
             // The shell keeps time and sends.
             Effect::Send { .. } | Effect::WakeAt(_) => {}
             write => {
-                if let Some((id, result)) = self.write(write).await {
+                if let Some((id, result)) = self.write(write, fence).await {
                     answer(Event::Written(id, result));
                 }
             }
         }
     }
 
-    async fn write(&self, effect: Effect) -> Option<(WriteId, WriteResult)> {
+    async fn write(&self, effect: Effect, fence: &Fence) -> Option<(WriteId, WriteResult)> {
         let id = calls::id_of(&effect)?;
         let Ok(_slot) = self.slots.acquire().await else {
             return Some((id, WriteResult::Failed));
@@ -182,7 +186,7 @@ impl Shared {
         let began = tokio::time::Instant::now();
         let server = calls::Server {
             http: &self.connection.writes,
-            fence: &self.fence,
+            fence,
             until: began + OBJECT_DEADLINE,
         };
         let result = calls::write(&server, effect).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use patrol_core::event::Term;
 use patrol_e2e::control_plane::ControlPlane;
 use patrol_kube::Connection;
 use patrol_kube::lease::{Fence, Lease, LeaseSettings};
@@ -17,7 +18,7 @@ const TAKEOVER_WAIT: Duration = Duration::from_secs(2);
 
 struct Candidate {
     fence: Fence,
-    leading: watch::Receiver<bool>,
+    leading: watch::Receiver<Option<Term>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -48,7 +49,7 @@ impl Candidate {
     }
 
     async fn until_leading(&mut self, leads: bool) {
-        let wait = self.leading.wait_for(|now| *now == leads);
+        let wait = self.leading.wait_for(|term| term.is_some() == leads);
         tokio::time::timeout(DEADLINE, wait)
             .await
             .expect("not in time")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use patrol_core::effect::{Effect, Precondition};
-use patrol_core::event::{Event, WriteId, WriteResult, Written};
+use patrol_core::event::{Event, Term, WriteId, WriteResult, Written};
 use patrol_core::facts::ObjectKey;
 use patrol_e2e::control_plane::{ADMIN, Builder, ControlPlane};
 use patrol_e2e::installed::{NAMESPACE, install};
@@ -72,7 +72,7 @@ impl Writing {
     }
 
     pub async fn event(&mut self, effect: Effect) -> Event {
-        self.writer.carry_out(effect, &self.answers);
+        self.writer.carry_out(effect, Some(Term(1)), &self.answers);
         self.next().await
     }
 

@@ -2,7 +2,7 @@
 
 use patrol_api::ticket::TicketStatus;
 use patrol_core::effect::{About, Announcement, Effect, Precondition};
-use patrol_core::event::{Event, WriteResult, Written};
+use patrol_core::event::{Event, Term, WriteResult, Written};
 use patrol_core::facts::ObjectKey;
 use patrol_core::inventory::{Blindness, Instances};
 use patrol_core::kind::Kind;
@@ -264,7 +264,9 @@ async fn announcements(plane: &ControlPlane, writing: &mut Writing) {
         };
         for _ in 0..3 {
             let effect = Effect::Announce(announcement.clone());
-            writing.writer.carry_out(effect, &writing.answers);
+            writing
+                .writer
+                .carry_out(effect, Some(Term(1)), &writing.answers);
         }
         let home = if namespace.is_empty() {
             "default"

@@ -9,7 +9,7 @@ use patrol_api::words::{AlertReason, Layer, Party, Severity, ToldState};
 use patrol_core::clock::{Mono, Now};
 use patrol_core::effect::Effect;
 use patrol_core::engine::{Config, Patrol};
-use patrol_core::event::{DeliveryClass, Event, PartOutcome, WriteResult, Written};
+use patrol_core::event::{DeliveryClass, Event, PartOutcome, Term, WriteResult, Written};
 use patrol_core::facts::{ObjectKey, decode};
 use patrol_core::inventory::Blindness;
 use patrol_core::kind::Kind;
@@ -80,7 +80,7 @@ pub fn measure(what: &str) -> Result<(), Failure> {
     }
     // Their subjects cannot be seen: what is open stays open.
     engine.step(Event::Lost(Kind::Pod, Blindness::Denied("list".into())));
-    engine.step(Event::Leading(true));
+    engine.step(Event::Leading(Some(Term(1))));
     // What this very world is about, a kind that cannot be read, is told first.
     engine.rest(Span::minutes(10));
     engine.sent = 0;

@@ -34,7 +34,7 @@ impl Patrol {
         if let Some(listed) = &mut self.tickets.listed {
             listed.insert(key.clone());
         }
-        let leading = self.leading;
+        let leading = self.leads();
         let last_words = self.hears_last_words(now);
         let uid = ticket.metadata.uid.as_deref().unwrap_or("");
         if leading && self.tickets.buried.contains(uid, now.mono) {
@@ -152,7 +152,7 @@ impl Patrol {
 
     pub(in crate::engine) fn ticket_gone(&mut self, key: &ObjectKey, now: Now) {
         // It goes before this process has acted: whoever led before may have told of it.
-        if self.leading && self.has_predecessor() {
+        if self.leads() && self.has_predecessor() {
             self.doubt_untold(key);
         }
         let unsure = self.is_unsure(key);
@@ -165,7 +165,7 @@ impl Patrol {
         };
         held.status.has_stored(None);
         let finding = object.spec.finding.clone();
-        if !self.leading {
+        if self.term.is_none() {
             self.leave_ceiling(key);
             self.tickets.drop(key);
         } else {
@@ -214,7 +214,7 @@ impl Patrol {
     /// The watch deleted a ticket, or its list has none. That may be older than an answer that
     /// overtook it, of a ticket that was made anew under the same name: then only a read tells.
     pub(in crate::engine) fn ticket_unmentioned(&mut self, key: &ObjectKey, now: Now) {
-        let overtaken = self.leading
+        let overtaken = self.leads()
             && self.tickets.held.get(key).is_some_and(|held| {
                 held.answered
                     .is_some_and(|at| now.mono < at.plus(WATCH_LAG))
