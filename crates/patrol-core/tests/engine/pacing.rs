@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::world::{Fate, Mood, World, key};
 
+/// Tickets that are due at once.
+const FLOOD: usize = 40_000;
+
 fn bad() -> Value {
     json!({"bad": "yes"})
 }
@@ -645,4 +648,33 @@ fn row86_what_is_mild_is_told_even_where_something_critical_is_always_due() {
     w.run_for(Span::minutes(12));
     assert_eq!(w.told("soc", "bank/mild"), ["Firing 1.1.1 Opened"]);
     assert!(w.told_subjects("soc").len() > 1);
+}
+
+/// Ten of a hundred messages fail and five are never answered: that costs their own time, and next to none of the others'. So
+/// many tickets are looked at only every other second, and each look gives the receiver all that it takes until the next.
+#[test]
+fn f9_a_flood_to_a_shaky_receiver_goes_about_as_fast_as_its_rate_allows() {
+    let mut w = World::new();
+    w.receiver("soc", json!({"rate": {"perMinute": 120}}));
+    let alerts = json!({"receivers": [{"name": "soc"}], "groupWait": "2m"});
+    w.policy(
+        "p",
+        json!({"alerts": alerts, "tickets": {"maxPerCheck": 100_000}}),
+    );
+    w.mood("soc", Mood::Shaky(3));
+    for i in 0..FLOOD {
+        w.pod(&format!("shop/p{i}"), bad());
+    }
+    while w.sent.is_empty() {
+        w.run_for(Span::seconds(1));
+    }
+    let began = w.mono;
+    while w.taken.len() < 8_000 {
+        w.run_for(Span::seconds(1));
+    }
+    let took = (w.mono - began) / 1_000;
+    // Two a second.
+    let ideal = u64::try_from(w.messages).unwrap() / 2;
+    println!("{took} s for {ideal} s");
+    assert!(took * 10 <= ideal * 11, "{took} s for {ideal} s");
 }

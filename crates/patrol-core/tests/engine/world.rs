@@ -58,6 +58,9 @@ pub enum Mood {
     RefuseWords(&'static str),
     /// Takes it in messages of any size, and answers each as chance has it.
     Dice(u64),
+    /// Takes it in messages of forty tickets, each when there is room for it, and answers 85 of 100 within 50 ms; ten fail as
+    /// soon, and five are not answered within ten seconds.
+    Shaky(u64),
 }
 
 /// A telling that a receiver took.
@@ -86,6 +89,8 @@ pub struct World {
     pub few: Vec<(String, String)>,
     /// How many messages each of them may be.
     pub rooms: Vec<usize>,
+    /// And how long those of the last delivery that there is no room for now wait.
+    pause: Option<Span>,
     /// Messages in which that went.
     pub messages: usize,
     pub taken: Vec<Taken>,
@@ -144,6 +149,7 @@ impl World {
             in_few_words: false,
             few: vec![],
             rooms: vec![],
+            pause: None,
             messages: 0,
             taken: vec![],
             writes: vec![],
@@ -187,7 +193,7 @@ impl World {
 
     /// Everything that follows from what happened, until nothing does at this instant.
     pub fn settle(&mut self) {
-        for _ in 0..400 {
+        for _ in 0..2_000 {
             while let Some(event) = self.events.pop_front() {
                 self.step(event);
             }
@@ -601,6 +607,7 @@ impl World {
             } => {
                 self.in_few_words = target.minimal;
                 self.rooms.push(room.now);
+                self.pause = room.then;
                 self.address = match target.endpoint {
                     Endpoint::Webhook(webhook) => webhook.url.unwrap_or_default(),
                     other => other.kind().as_str().to_owned(),
@@ -740,13 +747,19 @@ impl World {
             Mood::RefuseWords(name) if refused(name) && !self.in_few_words => {
                 (DeliveryClass::Payload, Some(0))
             }
-            Mood::Refuse(_) | Mood::RefuseWords(_) | Mood::Dice(_) => {
+            Mood::Refuse(_) | Mood::RefuseWords(_) | Mood::Dice(_) | Mood::Shaky(_) => {
                 (DeliveryClass::Accepted, Some(0))
             }
         };
         if let Mood::Dice(seed) = mood {
             let parts = self.throw(seed, &receiver, &notice, messages);
             self.events.push_back(Event::Delivered(id, parts));
+            return;
+        }
+        if let Mood::Shaky(seed) = mood {
+            let (parts, after) = self.shake(seed, &receiver, &notice, messages);
+            let answer = (self.mono + after, Event::Delivered(id, parts));
+            self.later.push(answer);
             return;
         }
         let all = notice.tickets.len();
@@ -788,6 +801,47 @@ impl World {
                 .later
                 .push((self.mono + ms, Event::Delivered(id, parts))),
         }
+    }
+
+    /// Parts of forty up to the first that fails, and when that is known.
+    fn shake(
+        &mut self,
+        seed: u64,
+        receiver: &str,
+        notice: &Notice,
+        messages: usize,
+    ) -> (Vec<PartOutcome>, u64) {
+        let (mut parts, mut after) = (vec![], 0);
+        for (at, tickets) in notice.tickets.chunks(40).enumerate() {
+            if at >= messages {
+                match self.pause {
+                    Some(pause) => after += pause.as_millis(),
+                    None => break,
+                }
+            }
+            self.messages += 1;
+            let n = u64::try_from(self.messages).unwrap();
+            let (class, took) = match hash64(&[&seed.to_be_bytes(), &n.to_be_bytes()]) % 100 {
+                0..10 => (DeliveryClass::Transient, 50),
+                10..15 => (DeliveryClass::Transient, 10_000),
+                _ => (DeliveryClass::Accepted, 50),
+            };
+            after += took;
+            parts.push(PartOutcome {
+                event_ids: tickets.iter().map(|t| t.event_id.clone()).collect(),
+                by_number: 0,
+                class,
+                at: self.wall().plus(Span::millis(after)),
+            });
+            if class != DeliveryClass::Accepted {
+                break;
+            }
+            self.taken.extend(tickets.iter().map(|ticket| Taken {
+                receiver: receiver.to_owned(),
+                ticket: ticket.clone(),
+            }));
+        }
+        (parts, after)
     }
 
     /// Parts of any size with any answers, up to the first that is not accepted.

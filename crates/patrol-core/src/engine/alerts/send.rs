@@ -30,6 +30,8 @@ const AGAIN: Span = Span::seconds(10);
 enum Turn {
     /// Sent, or on its way already: the answer gives the next turn.
     Taken,
+    /// Sent, and so much is left over that it does not wait for the answer.
+    Leaves(Draft),
     /// Not before this time.
     NotBefore(Time),
     /// The receiver takes no more now.
@@ -131,8 +133,9 @@ impl Patrol {
             let Some((group, draft)) = groups.pop() else {
                 break;
             };
-            match self.send_group(name, group, draft, now) {
+            match self.send_group(name, &group, draft, now) {
                 Turn::Taken => {}
+                Turn::Leaves(rest) => groups.push((group, rest)),
                 Turn::NotBefore(at) => look_at = earlier(look_at, Some(at)),
                 Turn::Full(at) => return earlier(look_at, Some(at)),
             }
@@ -331,20 +334,20 @@ impl Patrol {
     }
 
     /// Sends a group's message if it may go now.
-    fn send_group(&mut self, name: &Sym, group: GroupId, draft: Draft, now: Now) -> Turn {
+    fn send_group(&mut self, name: &Sym, group: &GroupId, mut draft: Draft, now: Now) -> Turn {
         let Some(state) = self.receivers.get_mut(name.as_str()) else {
             return Turn::Full(now.wall.plus(AGAIN));
         };
         let holds = alarms::holds_alarms(state.target.endpoint.kind());
         let backlog = !holds && state.allowance.is_backlog(draft.items.len(), draft.digest);
         // A backlog does not wait for the answer to its first part. All else goes with what is left over then.
-        if state.flying().any(|f| f.group == group) && !backlog {
+        if state.flying().any(|f| f.group == *group) && !backlog {
             return Turn::Taken;
         }
         if let Err(wait) = state.availability(now) {
             return Turn::Full(later(now.wall, wait.unwrap_or(AGAIN)));
         }
-        if let Some((last, since)) = self.agenda.last_sent.get(&group)
+        if let Some((last, since)) = self.agenda.last_sent.get(group)
             && !draft.urgent
             // What a message left over (sizes, splits) does not wait for another interval.
             && draft.oldest.is_none_or(|oldest| oldest > *last)
@@ -365,8 +368,8 @@ impl Patrol {
             && draft.items.iter().any(rings)
             && !self.is_group_noted(
                 name,
-                &group,
-                self.begins_anew(name, &group, &draft),
+                group,
+                self.begins_anew(name, group, &draft),
                 now.wall,
             )
         {
@@ -375,7 +378,7 @@ impl Patrol {
         let Some(state) = self.receivers.get(name.as_str()) else {
             return Turn::Full(now.wall.plus(AGAIN));
         };
-        let mut items = draft.items;
+        let mut items = std::mem::take(&mut draft.items);
         // Stable: what was refused for its content comes back in smaller parts until the
         // one at fault is alone.
         items.sort_by_key(|item| (!item.telling.is_edge(), std::cmp::Reverse(item.severity)));
@@ -383,13 +386,14 @@ impl Patrol {
             true => NoticeKind::Digest,
             false => NoticeKind::Alert,
         };
-        items.truncate(state.allowance.most_tickets(draft.digest));
+        let most = state.allowance.most_tickets(draft.digest);
+        draft.items = items.split_off(most.min(items.len()));
         let target = state.target.clone();
         let in_few_words = self.take_refused(name, &mut items, now);
-        let Some((notice, tellings)) = self.notice(kind, &group, &target, &items, now.wall) else {
+        let Some((notice, tellings)) = self.notice(kind, group, &target, &items, now.wall) else {
             return Turn::Taken;
         };
-        if notice.acknowledges && !self.is_acknowledgement_noted(name, &group, now.wall) {
+        if notice.acknowledges && !self.is_acknowledgement_noted(name, group, now.wall) {
             self.evaluation.status_dirty = true;
             return Turn::NotBefore(later(now.wall, Span::seconds(1)));
         }
@@ -411,14 +415,14 @@ impl Patrol {
             in_few_words,
             keys: items.into_iter().map(|item| item.key).collect(),
             tellings,
-            ..Flight::of_no_ticket(group, standing, now)
+            ..Flight::of_no_ticket(group.clone(), standing, now)
         };
         if let Some(state) = self.receivers.get_mut(name.as_str()) {
             state.turns.take(&notice.policy);
         }
         self.launch(name, notice, flight);
-        match backlog {
-            true => Turn::NotBefore(now.wall),
+        match backlog && !in_few_words {
+            true => Turn::Leaves(draft),
             false => Turn::Taken,
         }
     }
