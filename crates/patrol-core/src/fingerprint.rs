@@ -17,7 +17,9 @@ static LOWER: LazyLock<Encoding> = LazyLock::new(|| {
     spec.encoding().unwrap_or(BASE32_NOPAD)
 });
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+/// SHA-256 over all of them.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());

@@ -1,6 +1,6 @@
 //! Tickets as files: `tickets/NAMESPACE/NAME.yaml`, one whole object each.
 //!
-//! The folder is the truth and the memory a copy of it: before each write the file is
+//! The folder is the truth and the memory knows it by its digest: before each write the file is
 //! compared with what was written last, so that an edit by hand counts as the newer version
 //! and the write conflicts, as it would at an API server.
 
@@ -14,6 +14,7 @@ use patrol_api::time::Time;
 use patrol_core::effect::{Effect, Precondition};
 use patrol_core::event::{Event, Refusal, WriteId, WriteResult, Written};
 use patrol_core::facts::{DecodeError, Fact, ObjectKey, Observed};
+use patrol_core::fingerprint;
 use patrol_core::kind::Kind;
 
 use super::edits::{Held, held_elsewhere, try_hold};
@@ -41,9 +42,11 @@ pub struct Tickets {
 /// A ticket as it was last written or read.
 #[derive(Debug)]
 struct Known {
-    ticket: Box<Ticket>,
-    /// The bytes it was written as.
-    content: Box<[u8]>,
+    /// What a file that is edited is put back to. The status is read from the file when it is needed: with tens of thousands of
+    /// tickets it would be most of what is held here.
+    without_status: Box<Ticket>,
+    /// The digest of the bytes it was written as.
+    content: [u8; 32],
     /// The file as it was when it was last found to hold them, once it is at rest.
     stamp: Option<Stamp>,
 }
@@ -51,7 +54,7 @@ struct Known {
 enum OnDisk {
     Absent,
     Unchanged,
-    Changed(Box<Ticket>, Box<[u8]>),
+    Changed(Box<Ticket>, [u8; 32]),
     NoTicket,
     Unreadable(io::Error),
 }
@@ -137,7 +140,7 @@ impl Tickets {
         let mut events: Vec<Event> = self.look(&key).into_iter().collect();
         let result = match self.known.get(&key) {
             _ if self.unreadable.contains_key(&key) => WriteResult::Exists(None),
-            Some(known) => WriteResult::Exists(Some(known.ticket.clone())),
+            Some(_) => WriteResult::Exists(self.load(&key)),
             None => match random::uuid() {
                 Ok(uid) => {
                     ticket.metadata.uid = Some(uid);
@@ -172,13 +175,13 @@ impl Tickets {
         let result = match self.assumed(at) {
             Err(result) => result,
             Ok(before) => {
-                let mut ticket = Box::new(before.clone());
+                let mut ticket = before.clone();
                 change(&mut ticket);
-                if *ticket == *before {
+                if ticket == before {
                     // As at an API server: a write that changes nothing is none.
                     WriteResult::Done(Written::Ticket(ticket))
                 } else {
-                    ticket.metadata.resource_version = Some(next_version(before));
+                    ticket.metadata.resource_version = Some(next_version(&before));
                     self.put(&at.key, ticket, &mut events)
                 }
             }
@@ -215,24 +218,25 @@ impl Tickets {
                 Event::Written(id, WriteResult::Done(Written::Nothing)),
             ];
         }
-        let result = match self.known.get(key) {
-            Some(known) => WriteResult::Done(Written::Ticket(known.ticket.clone())),
+        let result = match self.load(key) {
+            Some(ticket) => WriteResult::Done(Written::Ticket(ticket)),
+            None if self.known.contains_key(key) => WriteResult::Failed,
             None => WriteResult::NotFound,
         };
         vec![Event::Written(id, result)]
     }
 
     /// The ticket, if it is in the state that a write assumes.
-    fn assumed(&self, at: &Precondition) -> Result<&Ticket, WriteResult> {
+    fn assumed(&self, at: &Precondition) -> Result<Box<Ticket>, WriteResult> {
         if self.unreadable.contains_key(&at.key) {
             return Err(WriteResult::Failed);
         }
         let known = self.known.get(&at.key).ok_or(WriteResult::NotFound)?;
-        let metadata = &known.ticket.metadata;
+        let metadata = &known.without_status.metadata;
         let same = metadata.uid.as_deref() == Some(at.uid.as_str())
             && metadata.resource_version.as_deref() == Some(at.version.as_str());
         if same {
-            Ok(&known.ticket)
+            self.load(&at.key).ok_or(WriteResult::Failed)
         } else {
             Err(WriteResult::Conflict)
         }
@@ -255,12 +259,7 @@ impl Tickets {
             return self.trouble.failed(format!("Ticket {key}"), &error);
         }
         self.trouble.succeeded(&format!("Ticket {key}"));
-        let known = Known {
-            ticket: ticket.clone(),
-            content: text.into_bytes().into(),
-            stamp: None,
-        };
-        self.known.insert(key.clone(), known);
+        self.know(key, &ticket, digest(text.as_bytes()));
         events.push(seen(key, ticket.clone()));
         WriteResult::Done(Written::Ticket(ticket))
     }
@@ -279,10 +278,7 @@ impl Tickets {
         }
         match found {
             OnDisk::Unreadable(_) => None,
-            OnDisk::Unchanged if was_blind => {
-                let known = self.known.get(key)?;
-                Some(seen(key, known.ticket.clone()))
-            }
+            OnDisk::Unchanged if was_blind => self.load(key).map(|ticket| seen(key, ticket)),
             OnDisk::Unchanged => None,
             OnDisk::Absent => self.forget(key, was_blind),
             OnDisk::NoTicket => {
@@ -331,12 +327,12 @@ impl Tickets {
             Err(error) => return OnDisk::Unreadable(error),
         };
         match self.known.get_mut(key) {
-            Some(known) if *known.content == *content => {
+            Some(known) if known.content == digest(&content) => {
                 known.stamp = stamp;
                 OnDisk::Unchanged
             }
             _ => match decode(&content) {
-                Some(ticket) => OnDisk::Changed(ticket, content.into()),
+                Some(ticket) => OnDisk::Changed(ticket, digest(&content)),
                 None => OnDisk::NoTicket,
             },
         }
@@ -344,20 +340,20 @@ impl Tickets {
 
     /// Takes an edited file in. What an API server keeps immutable is put back; the rest is
     /// a newer version.
-    fn adopt(&mut self, key: &ObjectKey, mut ticket: Box<Ticket>, content: Box<[u8]>) -> Event {
+    fn adopt(&mut self, key: &ObjectKey, mut ticket: Box<Ticket>, content: [u8; 32]) -> Event {
         let before = ticket.clone();
         let metadata = &mut ticket.metadata;
         metadata.namespace = Some(key.namespace.to_string());
         metadata.name = Some(key.name.to_string());
-        match self.known.get(key) {
+        match self.known.get(key).map(|known| &known.without_status) {
             Some(known) => {
-                metadata.uid.clone_from(&known.ticket.metadata.uid);
-                metadata.creation_timestamp = known.ticket.metadata.creation_timestamp.clone();
-                metadata.resource_version = Some(next_version(&known.ticket));
-                ticket.spec.finding = known.ticket.spec.finding.clone();
-                let generation = known.ticket.metadata.generation.unwrap_or_default();
+                metadata.uid.clone_from(&known.metadata.uid);
+                metadata.creation_timestamp = known.metadata.creation_timestamp.clone();
+                metadata.resource_version = Some(next_version(known));
+                ticket.spec.finding = known.spec.finding.clone();
+                let generation = known.metadata.generation.unwrap_or_default();
                 // What people ask for is a new generation, as at an API server.
-                let asked = i64::from(ticket.spec != known.ticket.spec);
+                let asked = i64::from(ticket.spec != known.spec);
                 metadata.generation = Some(generation.saturating_add(asked));
             }
             None => {
@@ -369,18 +365,39 @@ impl Tickets {
                 }
             }
         }
-        let known = Known {
-            ticket: ticket.clone(),
-            content,
-            stamp: None,
-        };
-        self.known.insert(key.clone(), known);
+        self.know(key, &ticket, content);
         if *ticket != *before {
             // What was put back is put back on disk, too; if that fails, the memory holds.
             let mut events = vec![];
             self.put(key, ticket.clone(), &mut events);
         }
         seen(key, ticket)
+    }
+
+    /// This is what the file with these bytes means.
+    fn know(&mut self, key: &ObjectKey, ticket: &Ticket, content: [u8; 32]) {
+        let without_status = Box::new(Ticket {
+            metadata: ticket.metadata.clone(),
+            spec: ticket.spec.clone(),
+            status: None,
+        });
+        let known = Known {
+            without_status,
+            content,
+            stamp: None,
+        };
+        self.known.insert(key.clone(), known);
+    }
+
+    /// The whole ticket; `None`: the file cannot be read, or is another one than a moment ago.
+    fn load(&self, key: &ObjectKey) -> Option<Box<Ticket>> {
+        let known = self.known.get(key)?;
+        let content = fs::read(names::path(&self.root, key)?).ok()?;
+        let same = known.content == digest(&content);
+        let status = same.then(|| decode(&content)).flatten()?.status;
+        let mut ticket = known.without_status.clone();
+        ticket.status = status;
+        Some(ticket)
     }
 
     fn set_aside(&self, key: &ObjectKey) {
@@ -425,6 +442,10 @@ impl Tickets {
         }
         keys
     }
+}
+
+fn digest(content: &[u8]) -> [u8; 32] {
+    fingerprint::digest(&[content])
 }
 
 fn decode(content: &[u8]) -> Option<Box<Ticket>> {

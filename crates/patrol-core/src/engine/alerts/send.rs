@@ -366,12 +366,7 @@ impl Patrol {
         if holds
             && !forgets
             && draft.items.iter().any(rings)
-            && !self.is_group_noted(
-                name,
-                group,
-                self.begins_anew(name, group, &draft),
-                now.wall,
-            )
+            && !self.is_group_noted(name, group, self.begins_anew(name, group, &draft), now.wall)
         {
             return Turn::NotBefore(later(now.wall, Span::seconds(1)));
         }
