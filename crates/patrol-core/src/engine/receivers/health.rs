@@ -22,6 +22,8 @@ const OF_OUTAGE: u64 = 2;
 pub(in crate::engine) struct Health {
     /// Failures in a row.
     pub failures: u32,
+    /// The same, from when somebody was there again: by it grows the wait.
+    tries: u32,
     /// Parts refused for their content since one was accepted.
     refusals: u32,
     pub not_before: Option<Mono>,
@@ -98,12 +100,8 @@ impl Health {
                 self.wait(pause, at, now);
             }
             DeliveryClass::Transient | DeliveryClass::Unreached(_) => {
-                // Somebody is there again. That he fails in another way now says nothing of how long that will last. Once: what
-                // is there at one time and not at another is out of order all the while.
-                let was_away = matches!(self.trouble, Some(DeliveryClass::Unreached(_)));
-                let answers = was_away && class == DeliveryClass::Transient;
-                if answers && !std::mem::replace(&mut self.answered_again, true) {
-                    self.first_failure = Some(now);
+                if class == DeliveryClass::Transient {
+                    self.answers(now);
                 }
                 let outage = now.since(self.first_failure.unwrap_or(now)) / 1000;
                 let most = (outage / OF_OUTAGE).clamp(4, most);
@@ -111,6 +109,7 @@ impl Health {
             }
             // The one who can mend it is a person: ask again soon, then ever more rarely.
             DeliveryClass::Config(_) | DeliveryClass::Blocked => {
+                self.answers(now);
                 self.fail(class, (30, most), uid, at, now);
             }
             DeliveryClass::SecretMissing => self.fail(class, (5, 60), uid, at, now),
@@ -128,6 +127,16 @@ impl Health {
         }
     }
 
+    /// Somebody is there, perhaps again. That he fails in another way now says nothing of how long that will last. Once: what is
+    /// there at one time and not at another is out of order all the while.
+    fn answers(&mut self, now: Mono) {
+        let was_away = matches!(self.trouble, Some(DeliveryClass::Unreached(_)));
+        if was_away && !std::mem::replace(&mut self.answered_again, true) {
+            self.first_failure = Some(now);
+            self.tries = 0;
+        }
+    }
+
     fn fail(
         &mut self,
         class: DeliveryClass,
@@ -139,10 +148,11 @@ impl Health {
         self.is_not_ready(class, at, now);
         self.first_failure = self.first_failure.or(Some(now));
         self.failures = self.failures.saturating_add(1);
+        self.tries = self.tries.saturating_add(1);
         if self.is_circuit_open() {
             self.opened = self.opened.or(Some(at));
         }
-        let ceiling = (base.saturating_mul(1 << self.failures.min(16).saturating_sub(1))).min(most);
+        let ceiling = (base.saturating_mul(1 << self.tries.min(16).saturating_sub(1))).min(most);
         // Full jitter, from a hash: many receivers of one fate part ways.
         let seed = fingerprint::hash64(&[
             uid.as_bytes(),
@@ -201,6 +211,7 @@ impl Health {
     /// The receiver is another now, or its address is: it is tried as if it had never failed.
     pub(super) fn renew(&mut self) {
         self.failures = 0;
+        self.tries = 0;
         self.first_failure = None;
         self.answered_again = false;
         self.refusals = 0;
@@ -230,12 +241,18 @@ mod tests {
         assert!(longest > 300_000, "{longest}");
     }
 
-    /// After an outage of ten minutes it answers again, at first with an error: that is asked about within seconds, and the same
-    /// error for ten minutes is not.
+    /// After an outage of ten minutes it answers again, at first with an error: that is asked about within seconds, or as soon as
+    /// any that takes a person, and the same error for ten minutes is not.
     #[test]
     fn whoever_answers_after_an_outage_is_tried_again_soon() {
         let away = DeliveryClass::Unreached("connection refused");
-        for (before, soon) in [(away, true), (DeliveryClass::Transient, false)] {
+        let (error, refusal) = (DeliveryClass::Transient, DeliveryClass::Config("refused"));
+        for (before, then, most, soon) in [
+            (away, error, 4_500, true),
+            (error, error, 4_500, false),
+            (away, refusal, 30_500, true),
+            (refusal, refusal, 30_500, false),
+        ] {
             let longest = (0..40).map(|uid| {
                 let mut health = Health::default();
                 let uid = uid.to_string();
@@ -244,10 +261,10 @@ mod tests {
                     health.learn(class, &uid, wall, Mono(at * 1_000));
                 };
                 (0..30).for_each(|n| fails(before, n * 20));
-                fails(DeliveryClass::Transient, 600);
+                fails(then, 600);
                 health.not_before.unwrap().since(Mono(600_000))
             });
-            assert_eq!(longest.max().unwrap() <= 4_500, soon, "{before:?}");
+            assert_eq!(longest.max().unwrap() <= most, soon, "{before:?}");
         }
     }
 }
