@@ -675,6 +675,5 @@ fn f9_a_flood_to_a_shaky_receiver_goes_about_as_fast_as_its_rate_allows() {
     let took = (w.mono - began) / 1_000;
     // Two a second.
     let ideal = u64::try_from(w.messages).unwrap() / 2;
-    println!("{took} s for {ideal} s");
     assert!(took * 10 <= ideal * 11, "{took} s for {ideal} s");
 }
