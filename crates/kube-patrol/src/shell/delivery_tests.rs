@@ -1,7 +1,7 @@
 //! Deliveries to receivers that refuse, hang or are set up wrongly.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use patrol_api::receiver::{
@@ -412,6 +412,65 @@ async fn members_are_told_four_at_a_time_and_each_has_its_share_of_the_time() {
     let sent = class(&short, &alertmanager(&members, false)).await;
     assert_eq!(sent, DeliveryClass::Accepted);
     assert_eq!(takes.posts(), 1);
+}
+
+/// What ends the wait is the answer's own clock, which says what was missing.
+#[tokio::test]
+async fn who_does_not_answer_is_said_not_to_answer() {
+    let hangs = Receiver::start(None).await;
+    let short = post(&[], Some(Duration::from_millis(300)));
+    let tried = probe(&short, &to(&hangs.url), &notice()).await;
+    let outcome = tried[0].outcome.as_ref().unwrap();
+    assert!(outcome.detail.starts_with("no reply within"), "{outcome:?}");
+}
+
+/// At most four are asked at once: the fifth of a round that outlasts the lease is not asked at all.
+#[tokio::test]
+async fn f3_no_member_is_asked_once_the_lease_is_over() {
+    struct Lapses(AtomicBool);
+    impl Fence for Lapses {
+        fn may_send(&self) -> Option<Duration> {
+            self.0
+                .load(Ordering::SeqCst)
+                .then_some(Duration::from_secs(60))
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (asked, lapsed) = [(); 2]
+        .map(|()| Arc::new(tokio::sync::Barrier::new(5)))
+        .into();
+    let [all_asked, all_lapsed] = [Arc::clone(&asked), Arc::clone(&lapsed)];
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (asked, lapsed) = (Arc::clone(&asked), Arc::clone(&lapsed));
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                asked.wait().await;
+                lapsed.wait().await;
+                let reply = b"HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(reply).await;
+            });
+        }
+    });
+    let fifth = Receiver::start(Some(200)).await;
+    let mut members = vec![url; 4];
+    members.push(fifth.url.clone());
+    let fence = Arc::new(Lapses(AtomicBool::new(true)));
+    let post = Post {
+        fence: Arc::clone(&fence) as Arc<dyn Fence>,
+        ..post(&[], LEADS)
+    };
+    let cluster = alertmanager(&members, false);
+    let lapse = async {
+        all_asked.wait().await;
+        fence.0.store(false, Ordering::SeqCst);
+        all_lapsed.wait().await;
+    };
+    let (class, ()) = tokio::join!(class(&post, &cluster), lapse);
+    assert_eq!(class, DeliveryClass::Transient, "four may have taken it");
+    assert_eq!(fifth.posts(), 0);
 }
 
 /// 2.12: per target, whether it accepts; one that may have taken a message leaves it in doubt whatever the others say.

@@ -6,7 +6,7 @@ use patrol_core::event::{Event, Refusal, WriteResult};
 use patrol_core::kind::Kind;
 use serde_json::json;
 
-use crate::world::{Fate, World, key};
+use crate::world::{Fate, Mood, World, key};
 
 fn bad() -> serde_json::Value {
     json!({"bad": "yes"})
@@ -367,6 +367,36 @@ fn a_forged_status_is_put_back_without_a_new_episode() {
     });
     w.run_for(Span::seconds(2));
     assert_eq!(w.status("shop/web"), before);
+}
+
+/// Its own change is yet to be written when a person asks for something: nobody has edited the status.
+#[test]
+fn what_is_yet_to_be_written_is_no_edit_of_the_status() {
+    let mut w = World::patrolled();
+    // What a process sees in its first minute may be the last words of the one before.
+    w.run_for(Span::minutes(5));
+    w.mood("soc", Mood::Slow(Span::seconds(5)));
+    w.pod("shop/web", bad());
+    w.run_for(Span::seconds(20));
+    let at = w.ticket_key("shop/web");
+    let failed = Fate::Answer(WriteResult::Failed);
+    w.fate("status", std::iter::repeat_n(failed, 1_000));
+    w.run_for(Span::seconds(60));
+    let status = |w: &World| w.server.get(Kind::Ticket, &at).unwrap()["status"].clone();
+    assert_eq!(w.told("soc", "shop/web").len(), 1);
+    assert_eq!(status(&w)["phase"], "Open");
+    assert_eq!(status(&w)["alerts"], json!(null), "not written yet");
+    w.edit(Kind::Ticket, &at, |t| t["spec"]["assignee"] = json!("kim"));
+    w.settle();
+    w.fates.clear();
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/web").alerts.len(), 1);
+    assert_eq!(w.snapshot().counters.statuses_restored, 0);
+    w.edit(Kind::Ticket, &at, |t| {
+        t["status"]["phase"] = json!("Resolved")
+    });
+    w.run_for(Span::seconds(5));
+    assert_eq!(w.snapshot().counters.statuses_restored, 1);
 }
 
 #[test]
