@@ -113,6 +113,16 @@ impl Waiver {
     /// Whether it stands over a ticket, its end aside. `labels` are those of the subject itself.
     #[must_use]
     pub fn covers(&self, finding: &Finding, severity: Severity, labels: Option<&Labels>) -> bool {
+        self.covers_but_for_labels(finding, severity)
+            && self
+                .selector
+                .as_ref()
+                .is_none_or(|selector| labels.is_some_and(|labels| selector.matches(labels)))
+    }
+
+    /// The same, whatever the labels of the subject are.
+    #[must_use]
+    pub fn covers_but_for_labels(&self, finding: &Finding, severity: Severity) -> bool {
         let subject = &finding.subject;
         let namespace = subject.namespace.as_deref();
         let in_reach = match &self.namespaces {
@@ -126,10 +136,6 @@ impl Waiver {
             && self.kind.as_ref().is_none_or(|kind| *kind == subject.kind)
             && (self.names.is_empty() || self.names.iter().any(|glob| glob.matches(&subject.name)))
             && self.most.is_none_or(|most| severity <= most)
-            && self
-                .selector
-                .as_ref()
-                .is_none_or(|selector| labels.is_some_and(|labels| selector.matches(labels)))
     }
 
     /// Whether it asks for labels of subjects.

@@ -153,6 +153,7 @@ impl Patrol {
         }
         if was_blind || had_blind_objects {
             self.sight_changed(kind);
+            self.labels_listed();
         }
         self.mark_doubtful(kind);
         // Blind spots that the list no longer mentions are no more.

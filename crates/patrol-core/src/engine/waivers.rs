@@ -14,6 +14,7 @@ use crate::clock::{Mono, Now};
 use crate::effect::{About, Effect, Precondition};
 use crate::event::{WriteResult, Written};
 use crate::facts::{Labels, ObjectKey};
+use crate::inventory::Blindness;
 use crate::kind::Kind;
 use crate::ticket::overlay::Waived;
 use crate::waiver::{self, Standing, Unusable, Waiver};
@@ -187,6 +188,19 @@ impl Patrol {
         self.routes_changed();
     }
 
+    /// Waivers that ask for labels stand over what they could not before, or no longer.
+    pub(super) fn labels_listed(&mut self) {
+        let mut compiled = self
+            .waivers
+            .held
+            .values()
+            .filter_map(|held| held.compiled.as_ref().ok());
+        if compiled.any(Waiver::reads_labels) {
+            self.tickets.touch_all();
+            self.routes_changed();
+        }
+    }
+
     pub(super) fn waivers_uninstalled(&mut self, now: Now) {
         let all: Vec<ObjectKey> = self.waivers.held.keys().cloned().collect();
         for key in all {
@@ -220,8 +234,7 @@ impl Patrol {
         status: &TicketStatus,
         now: Time,
     ) -> Option<Waived> {
-        let found = self.waiver_over(finding, status, Treatment::Waive, now);
-        if let Some(found) = found {
+        if let Some(found) = self.waiver_that_waives(finding, status, now) {
             return Some(found.waived().clone());
         }
         let overlay = status
@@ -242,6 +255,28 @@ impl Patrol {
             until: overlay.until,
             reset_sla: overlay.reset_sla,
         })
+    }
+
+    /// The waiver that waives a ticket now. One that asks for labels stands over its tickets while those of the subject are not
+    /// seen: a subject that cannot be read has its labels still, and the ticket of one that is gone ends anyway.
+    fn waiver_that_waives(
+        &self,
+        finding: &Finding,
+        status: &TicketStatus,
+        now: Time,
+    ) -> Option<&Waiver> {
+        let found = self.waiver_over(finding, status, Treatment::Waive, now);
+        if found.is_some() {
+            return found;
+        }
+        let severity = status.severity.unwrap_or(Severity::Medium);
+        let overlay = status.overlay.as_ref();
+        let stood = overlay.filter(|overlay| overlay.kind == OverlayKind::Waived)?;
+        self.waivers
+            .active(Treatment::Waive, now)
+            .find(|waiver| Some(&waiver.waived().waiver) == stood.waiver.as_ref())
+            .filter(|waiver| waiver.reads_labels() && self.labels_of(finding).is_none())
+            .filter(|waiver| waiver.covers_but_for_labels(finding, severity))
     }
 
     /// Until when nothing of a ticket goes out, because somebody muted it. One that is over says since when its messages
@@ -281,9 +316,21 @@ impl Patrol {
                 if waiver.reads_labels() && labels.is_none() {
                     labels = Some(self.labels_of(finding));
                 }
-                waiver.covers(finding, severity, labels.flatten())
+                let labels = labels.flatten();
+                waiver.covers(finding, severity, labels)
+                    // Before the first list nobody knows whom it mutes, and a list takes seconds.
+                    || treatment == Treatment::Mute
+                        && labels.is_none()
+                        && self.is_yet_to_be_listed(finding)
+                        && waiver.covers_but_for_labels(finding, severity)
             })
             .max_by_key(|waiver| (waiver.until, std::cmp::Reverse(&waiver.key)))
+    }
+
+    fn is_yet_to_be_listed(&self, finding: &Finding) -> bool {
+        let subject = &finding.subject;
+        let kind = Kind::find(&subject.group, &subject.kind);
+        kind.is_some_and(|kind| self.inventory.sight(kind).blindness() == Some(Blindness::Unsynced))
     }
 
     fn labels_of(&self, finding: &Finding) -> Option<&Labels> {
@@ -338,11 +385,10 @@ impl Patrol {
             if status.phase == Phase::Resolved {
                 continue;
             }
-            for treatment in [Treatment::Waive, Treatment::Mute] {
-                let over = self.waiver_over(&ticket.spec.finding, status, treatment, now.wall);
-                if let Some(waiver) = over {
-                    *matched.entry(waiver.key.clone()).or_default() += 1;
-                }
+            let waives = self.waiver_that_waives(&ticket.spec.finding, status, now.wall);
+            let mutes = self.mute_over(ticket, status, now.wall);
+            for waiver in waives.into_iter().chain(mutes) {
+                *matched.entry(waiver.key.clone()).or_default() += 1;
             }
         }
         let mut next: Option<Time> = None;

@@ -282,6 +282,67 @@ fn waivers_that_cannot_be_seen_end_nothing() {
     assert_eq!(w.status("shop/a").phase, Phase::Waived);
 }
 
+const BATCH: &str = r#"{"subjects": {"selector": {"matchLabels": {"tier": "batch"}}}}"#;
+
+/// A pod that such a waiver selects, as the next process finds it, which sees everything but pods.
+fn restarted_without_pods(treatment: &str) -> World {
+    let mut w = World::patrolled();
+    let mut spec: Value = serde_json::from_str(BATCH).unwrap();
+    spec["treatment"] = json!(treatment);
+    waive(&mut w, "shop/legacy", spec);
+    w.pod("shop/a", json!({"bad": "yes", "tier": "batch"}));
+    w.pod("shop/b", json!({"bad": "yes", "tier": "web"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.told("soc", "shop/a"), [""; 0]);
+    assert_eq!(w.told("soc", "shop/b").len(), 1);
+    w.die();
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod) {
+        w.list(kind);
+    }
+    w.event(Event::Leading(Some(Term(1))));
+    w.run_for(Span::minutes(5));
+    w
+}
+
+/// Unknown labels are not other labels.
+#[test]
+fn a_waiver_by_labels_stands_while_its_subjects_are_not_seen() {
+    let mut w = restarted_without_pods("Waive");
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    let denied = Blindness::Denied("list".into());
+    w.event(Event::Lost(Kind::Pod, denied));
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    w.list(Kind::Pod);
+    w.run_for(Span::minutes(10));
+    assert_eq!(w.status("shop/a").phase, Phase::Waived);
+    assert_eq!(w.told("soc", "shop/a"), [""; 0]);
+    w.pod("shop/a", json!({"bad": "yes", "tier": "web"}));
+    w.run_for(Span::minutes(2));
+    assert_eq!(w.status("shop/a").phase, Phase::Open);
+    assert_eq!(w.told("soc", "shop/a"), ["Firing 1.3.1 WaiverEnded"]);
+}
+
+/// Before the first list nobody knows who is muted. Where there will be none, it is told: silence must be sure.
+#[test]
+fn a_mute_by_labels_holds_until_its_subjects_are_listed_or_cannot_be() {
+    for (listed, told) in [(true, 0), (false, 1)] {
+        let mut w = restarted_without_pods("Mute");
+        assert_eq!(w.told("soc", "shop/a"), [""; 0]);
+        match listed {
+            true => w.list(Kind::Pod),
+            false => w.event(Event::Lost(Kind::Pod, Blindness::Denied("list".into()))),
+        }
+        w.run_for(Span::minutes(5));
+        assert_eq!(w.told("soc", "shop/a").len(), told);
+        w.list(Kind::Pod);
+        w.run_for(Span::minutes(5));
+        w.pod("shop/a", json!({"bad": "yes", "tier": "web"}));
+        w.run_for(Span::minutes(5));
+        assert_eq!(w.told("soc", "shop/a").len(), 1);
+    }
+}
+
 #[test]
 fn a_ticket_that_is_deleted_under_what_lies_over_it_keeps_its_waiver_and_its_history() {
     for field in ["", "acknowledge"] {
