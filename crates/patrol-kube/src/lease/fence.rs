@@ -87,10 +87,10 @@ impl Fence {
         .await
     }
 
-    /// Leads until this much boot time; in a new term, unless it did until now.
+    /// Leads until this much boot time; in a new term, unless it certainly did until now.
     pub(super) fn raise(&self, until: Duration) -> Term {
         let millis = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        if self.lead.valid_until.load(Ordering::Acquire) == 0 {
+        if self.lead.valid_until.load(Ordering::Acquire) <= boot_clock::mono().0 {
             self.lead.terms.fetch_add(1, Ordering::AcqRel);
         }
         self.lead.valid_until.store(millis, Ordering::Release);

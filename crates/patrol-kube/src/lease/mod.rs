@@ -138,7 +138,12 @@ impl Lease {
         let tried = match self.try_hold().await {
             // Look again at once: it was either our own write with a lost reply, or a
             // rival who has to be recognised.
-            Err(Miss::Conflict) => self.try_hold().await,
+            Err(Miss::Conflict) => {
+                // The time of the last renewal may have run out while the reply was on its way.
+                self.give_up_in_time();
+                self.show();
+                self.try_hold().await
+            }
             other => other,
         };
         match tried {

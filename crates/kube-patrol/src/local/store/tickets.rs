@@ -209,8 +209,7 @@ impl Tickets {
     }
 
     fn read(&mut self, id: WriteId, key: &ObjectKey) -> Vec<Event> {
-        // Whatever was noticed is said by the answer itself.
-        let _ = self.look(key);
+        let mut events: Vec<Event> = self.look(key).into_iter().collect();
         if let Some(reason) = self.unreadable.get(key) {
             let event = undecodable(key, reason);
             return vec![
@@ -223,7 +222,8 @@ impl Tickets {
             None if self.known.contains_key(key) => WriteResult::Failed,
             None => WriteResult::NotFound,
         };
-        vec![Event::Written(id, result)]
+        events.push(Event::Written(id, result));
+        events
     }
 
     /// The ticket, if it is in the state that a write assumes.
@@ -236,7 +236,13 @@ impl Tickets {
         let same = metadata.uid.as_deref() == Some(at.uid.as_str())
             && metadata.resource_version.as_deref() == Some(at.version.as_str());
         if same {
-            self.load(&at.key).ok_or(WriteResult::Failed)
+            self.load(&at.key).ok_or_else(|| {
+                tracing::warn!(
+                    "Ticket {}: its file could not be read again: the write is tried again",
+                    at.key
+                );
+                WriteResult::Failed
+            })
         } else {
             Err(WriteResult::Conflict)
         }
@@ -272,13 +278,19 @@ impl Tickets {
         if let OnDisk::Unreadable(error) = &found {
             return self.is_blind(key, error);
         }
-        let was_blind = self.unreadable.remove(key).is_some();
+        let was_blind = self.unreadable.contains_key(key);
+        let mended = match found {
+            // What cannot be read once more stays a blind spot until the next look.
+            OnDisk::Unchanged if was_blind => Some(self.load(key)?),
+            _ => None,
+        };
         if was_blind {
+            self.unreadable.remove(key);
             tracing::info!("mended: Ticket {key}");
         }
         match found {
             OnDisk::Unreadable(_) => None,
-            OnDisk::Unchanged if was_blind => self.load(key).map(|ticket| seen(key, ticket)),
+            OnDisk::Unchanged if was_blind => mended.map(|ticket| seen(key, ticket)),
             OnDisk::Unchanged => None,
             OnDisk::Absent => self.forget(key, was_blind),
             OnDisk::NoTicket => {
