@@ -416,14 +416,36 @@ impl Patrol {
             state.turns.take(&notice.policy);
         }
         self.launch(name, notice, flight);
-        match backlog && !in_few_words {
-            true => Turn::Leaves(draft),
-            false => Turn::Taken,
+        if !backlog {
+            return Turn::Taken;
+        }
+        // One that goes alone leaves the others for the next look.
+        match draft.left_over(now.wall).filter(|_| !in_few_words) {
+            Some(rest) => Turn::Leaves(rest),
+            None => Turn::NotBefore(now.wall),
         }
     }
 }
 
 impl Draft {
+    /// What did not go, by what of it is due: it has its own turn. `None`: nothing is.
+    fn left_over(self, now: Time) -> Option<Self> {
+        let (due, joiners): (Vec<Item>, Vec<Item>) = self
+            .items
+            .into_iter()
+            .partition(|item| item.telling.due <= now);
+        let mut rest = Self {
+            digest: self.digest,
+            ..Self::default()
+        };
+        for item in due {
+            rest.add(item, self.interval);
+        }
+        let is_due = !rest.items.is_empty();
+        rest.items.extend(joiners);
+        is_due.then_some(rest)
+    }
+
     pub(super) fn add(&mut self, item: Item, interval: Span) {
         self.weight = self.weight.max(Some(weight(&item)));
         self.oldest = earlier(self.oldest, Some(item.telling.due));
