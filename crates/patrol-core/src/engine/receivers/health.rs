@@ -109,7 +109,9 @@ impl Health {
             }
             // The one who can mend it is a person: ask again soon, then ever more rarely.
             DeliveryClass::Config(_) | DeliveryClass::Blocked => {
-                self.answers(now);
+                if class != DeliveryClass::Blocked {
+                    self.answers(now);
+                }
                 self.fail(class, (30, most), uid, at, now);
             }
             DeliveryClass::SecretMissing => self.fail(class, (5, 60), uid, at, now),
