@@ -224,7 +224,7 @@ impl Patrol {
         if self.can_act() && self.knows_whom_to_tell(now) {
             // Whoever stood in for a receiver that was not ready may have been told as well.
             self.settle_standbys(now);
-            self.doubt_predecessor();
+            self.doubt_predecessor(now);
             self.retain_tickets(now);
             self.settle_tickets(now);
             self.send_due(now);

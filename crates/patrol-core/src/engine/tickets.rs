@@ -77,6 +77,9 @@ struct Held {
     /// The finding holds and may have an object.
     wanted: bool,
     writing: bool,
+    /// It is being deleted at the end of its last day, and somebody is owed its end. That the watch may say that it is gone before
+    /// the answer does must not hide the loss.
+    leaves_owing: bool,
     /// The status under way.
     sent: Option<Arc<TicketStatus>>,
     /// Its object must be read before the next write.
@@ -174,6 +177,13 @@ impl Tickets {
                 .filter(|_| held.status.phase == Phase::Resolved)
         };
         Some((held.object.as_deref().or_else(last)?, &*held.status))
+    }
+
+    /// The same, also of one that is gone and has not ended yet.
+    pub fn view_or_last(&self, key: &ObjectKey) -> Option<(&Ticket, &TicketStatus)> {
+        let held = self.held.get(key)?;
+        let ticket = held.object.as_deref().or(held.last.as_deref())?;
+        Some((ticket, &*held.status))
     }
 
     /// Every ticket that the server has, or had when it was deleted under us and its end may be owed.

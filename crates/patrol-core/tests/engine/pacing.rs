@@ -404,6 +404,22 @@ fn signs_of_life_come_while_everything_works_and_stop_when_it_does_not() {
     assert_eq!(beats(&w), then, "silence says that somebody must look");
 }
 
+/// It accepts just before the clock is set back, and says so after it.
+#[test]
+fn f20_an_answer_of_before_the_clock_was_set_back_puts_off_no_reminder() {
+    let mut w = World::patrolled();
+    let alerts = json!({"receivers": [{"name": "soc"}], "repeat": {"high": "1h"}});
+    w.policy("p", json!({"alerts": alerts}));
+    w.mood("soc", Mood::Slow(Span::seconds(8)));
+    w.pod("shop/web", bad());
+    while w.taken.is_empty() {
+        w.run_for(Span::seconds(1));
+    }
+    w.skew -= 86_400;
+    w.run_for(Span::minutes(70));
+    assert_eq!(w.told("soc", "shop/web").len(), 2);
+}
+
 #[test]
 fn f38_the_auditor_finds_nothing_forgotten() {
     let mut w = World::patrolled();

@@ -27,9 +27,9 @@ pub fn on_status(sim: &mut Sim, at: &Precondition, status: &TicketStatus) {
     let forgotten = sim.book.high.get(&at.key).is_some_and(|high| {
         let since = high.forged.into_iter().chain(high.deleted).min();
         since.is_some_and(|since| sim.book.may_be_missed(since))
-            // A finding that ended while there was no ticket begins anew.
+            // A finding whose ticket had ended when it was deleted begins anew, and one that ended while there was no ticket.
             || high.deleted.is_some_and(|deleted| {
-                sim.failing_since.get(&at.key).is_none_or(|since| *since >= deleted)
+                high.status.phase == Phase::Resolved || sim.failing_since.get(&at.key).is_none_or(|since| *since >= deleted)
             })
     });
     let before = sim

@@ -52,7 +52,9 @@ impl Patrol {
         let whole = accepted == parts.len() && taken >= flight.tickets();
         let messages = parts.iter().filter(|p| p.class.was_sent()).count();
         let unclear = parts.iter().any(|p| p.class == DeliveryClass::Transient);
-        for part in parts {
+        for mut part in parts {
+            // A clock that was set back meanwhile: what lies ahead of it would put off the next message.
+            part.at = part.at.min(now.wall);
             self.counters.delivery(&name, part.class);
             let accepted = part.class == DeliveryClass::Accepted;
             if accepted {

@@ -96,7 +96,7 @@ impl Patrol {
     }
 
     /// What the process that led before told and did not write down, nobody knows.
-    pub(in crate::engine) fn doubt_predecessor(&mut self) {
+    pub(in crate::engine) fn doubt_predecessor(&mut self, now: Now) {
         if !std::mem::take(&mut self.agenda.succeeded) {
             return;
         }
@@ -109,14 +109,35 @@ impl Patrol {
         for key in &open {
             self.doubt_untold(key);
         }
+        // One that was gone before its policy was seen may have ended already.
+        let gone: Vec<ObjectKey> = self
+            .tickets
+            .keys()
+            .filter(|key| !self.tickets.contains(key))
+            .cloned()
+            .collect();
+        for key in &gone {
+            self.doubt_last_edge(key);
+            let held = self.tickets.view_or_last(key);
+            if held.is_some_and(|(_, status)| status.phase == Phase::Resolved) {
+                self.count_unsure_as_told(key, now);
+            }
+        }
     }
 
     /// Doubts the last edge of an open ticket wherever it is not known to be told.
     pub(in crate::engine) fn doubt_untold(&mut self, key: &ObjectKey) {
-        let Some((ticket, status)) = self.tickets.view(key) else {
+        let view = self.tickets.view(key);
+        if view.is_some_and(|(_, status)| may_fire(status)) {
+            self.doubt_last_edge(key);
+        }
+    }
+
+    fn doubt_last_edge(&mut self, key: &ObjectKey) {
+        let Some((ticket, status)) = self.tickets.view_or_last(key) else {
             return;
         };
-        let Some(due) = status.episode.opened_at.filter(|_| may_fire(status)) else {
+        let Some(due) = status.episode.opened_at else {
             return;
         };
         let (episode, seq) = (status.episode.n, status.alert_seq);

@@ -88,11 +88,8 @@ impl Patrol {
         held.retry_at = None;
         held.refused = None;
         if write == TicketWrite::Delete {
-            let owing = self
-                .tickets
-                .held
-                .get(key)
-                .is_some_and(|held| !held.foreign && self.is_owing(key, &held.status));
+            let held = self.tickets.held.get(key);
+            let owing = held.is_some_and(|held| held.leaves_owing);
             self.counters.alerts_dropped += u64::from(owing);
             return self.ticket_deleted(key, now);
         }

@@ -297,8 +297,13 @@ impl Patrol {
         let open = held.status.phase != Phase::Resolved;
         let mut look_again = change.look_again;
         if !open {
-            let expires = held.status.episode.resolved_at.map(|at| at.plus(retention));
-            look_again = earlier(look_again, expires);
+            // While somebody is owed its end it stays longer, and not for ever.
+            let spans = [retention, super::write::HARD_CAP];
+            let mut ends = spans.into_iter().filter_map(|span| {
+                let at = held.status.episode.resolved_at?.plus(span);
+                (at > now.wall).then_some(at)
+            });
+            look_again = earlier(look_again, ends.next());
             self.tickets.retention.dirty = true;
         }
         look_again = earlier(look_again, bootstrap);

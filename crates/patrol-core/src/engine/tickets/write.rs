@@ -79,8 +79,15 @@ impl Patrol {
             self.writes.remove(&id);
             return Wrote::NotNeeded;
         };
+        let owing = write == TicketWrite::Delete
+            && self
+                .tickets
+                .held
+                .get(key)
+                .is_some_and(|held| !held.foreign && self.is_owing(key, &held.status));
         if let Some(held) = self.tickets.held.get_mut(key) {
             held.writing = true;
+            held.leaves_owing = owing;
             held.sent = (write == TicketWrite::Status).then(|| held.status.snapshot());
         }
         self.outbox.push(effect);
