@@ -12,6 +12,7 @@ mod nodes;
 mod objects;
 mod operator;
 mod outage;
+mod overlays;
 mod peers;
 mod people;
 mod receiver;

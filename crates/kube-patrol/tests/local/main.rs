@@ -7,6 +7,7 @@ mod once;
 mod process;
 mod receiver;
 mod stopping;
+mod waivers;
 
 use std::fs;
 use std::time::Duration;
