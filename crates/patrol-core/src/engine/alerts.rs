@@ -154,6 +154,11 @@ struct Item {
 }
 
 impl Patrol {
+    /// A receiver may hold an alarm without tickets.
+    pub(super) fn doubt_groups(&mut self) {
+        self.agenda.doubts.arise();
+    }
+
     pub(super) fn routes_changed(&mut self) {
         self.agenda.stale = true;
         self.agenda.doubts.arise();

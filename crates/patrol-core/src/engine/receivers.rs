@@ -41,6 +41,7 @@ fn is_older(held: &AlertReceiver, new: &AlertReceiver) -> bool {
 impl Patrol {
     pub(super) fn receiver_seen(&mut self, receiver: AlertReceiver, now: Now) {
         let name = receiver.metadata.name.clone().unwrap_or_default();
+        let last_words = self.hears_last_words(now);
         let Some(target) = Target::of_receiver(&receiver) else {
             self.receiver_gone(&name, now);
             return;
@@ -86,6 +87,7 @@ impl Patrol {
         if state.object.is_none() || self.term.is_none() {
             state.adopt(&receiver, now);
         }
+        let news = last_words && !state.written.stored && state.hear_last_words(&receiver);
         let unknown = state.object.is_none();
         state.object = Some(Box::new(receiver));
         // Whoever led before knew of it, and may have told it what was never written down.
@@ -93,6 +95,9 @@ impl Patrol {
         let led = Span::millis(now.mono.since(self.led_since));
         if unknown && self.leads() && made.is_none_or(|at| now.wall.since(at).plus(SLACK) >= led) {
             self.has_predecessor_again();
+        }
+        if news {
+            self.doubt_groups();
         }
         if !routed_alike {
             self.agenda.poke(&name, now.wall);

@@ -3,7 +3,7 @@
 use patrol_api::receiver::GroupRecord;
 use patrol_api::time::Span;
 use patrol_api::words::ToldState;
-use patrol_core::event::DeliveryClass;
+use patrol_core::event::{DeliveryClass, Event, Term};
 use patrol_core::kind::Kind;
 use patrol_core::notice::Notice;
 use serde_json::{Value, json};
@@ -97,4 +97,37 @@ fn the_next_incident_is_written_down_before_it_begins() {
     w.run_for(Span::minutes(20));
     assert_eq!((last(&w).incident, last(&w).standing), (1, 0));
     assert_eq!(group(&w).state, ToldState::Closed);
+}
+
+/// A new leader whose watch lags: what the one before noted in its last moment arrives late, and is not written over.
+#[test]
+fn f6_an_incident_that_the_old_leader_began_in_its_last_moment_is_ended() {
+    let mut w = told_to_pd();
+    w.pod("shop/a", bad());
+    w.run_for(Span::minutes(2));
+    w.event(Event::Leading(None));
+    w.settle();
+    w.silent.insert(Kind::AlertReceiver);
+    let now = w.wall().to_string();
+    w.edit(Kind::AlertReceiver, &key("", "pd"), |pd| {
+        let groups = pd["status"]["groups"].as_array_mut().unwrap();
+        groups.push(json!({"key": "p/check=gone", "toldCount": 0, "state": "Firing", "at": now}));
+    });
+    w.event(Event::Leading(Some(Term(2))));
+    w.run_for(Span::seconds(5));
+    w.silent.clear();
+    w.list(Kind::AlertReceiver);
+    w.run_for(Span::minutes(5));
+    let ends = w
+        .sent
+        .iter()
+        .filter(|(_, _, notice)| notice.group.key == "check=gone" && notice.standing == 0);
+    assert_eq!(ends.count(), 1);
+    let stored = w.server.get(Kind::AlertReceiver, &key("", "pd")).unwrap();
+    let groups: Vec<GroupRecord> =
+        serde_json::from_value(stored["status"]["groups"].clone()).unwrap();
+    let stands = |group: &&GroupRecord| group.state == ToldState::Firing;
+    let standing: Vec<&str> = groups.iter().filter(stands).map(|g| &*g.key).collect();
+    assert_eq!(standing.len(), 1);
+    assert_ne!(standing[0], "p/check=gone");
 }

@@ -20,6 +20,8 @@ pub(super) struct Back {
     /// What was last written, and how often in a row: an older schema may leave out what is new, again and again.
     said: Option<AlertReceiverStatus>,
     same: u32,
+    /// A write was stored since this process leads: whoever led before has had the last word.
+    pub stored: bool,
 }
 
 impl Patrol {
@@ -102,6 +104,7 @@ impl Patrol {
         match result {
             WriteResult::Done(done) => {
                 state.written.failures = 0;
+                state.written.stored = true;
                 if let Written::Receiver(receiver) = done {
                     self.receiver_seen(*receiver, now);
                 }

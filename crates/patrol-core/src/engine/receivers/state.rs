@@ -146,6 +146,25 @@ impl ReceiverState {
         self.is_coarse = crate::engine::status::is_coarse(&self.status);
     }
 
+    /// The watch brings late what the process that led before wrote down: what the receiver holds, and that another stood in.
+    /// Whether it holds something that was not known.
+    pub(super) fn hear_last_words(&mut self, object: &AlertReceiver) -> bool {
+        let Some(status) = &object.status else {
+            return false;
+        };
+        let mut news = false;
+        self.failover_at = self.failover_at.max(status.last_failover_time);
+        for theirs in &status.groups {
+            let since = |group: &GroupRecord| (group.incident, group.at);
+            let own = self.groups.get(&theirs.key);
+            if own.is_none_or(|own| since(own) < since(theirs)) {
+                self.groups.insert(theirs.key.clone(), theirs.clone());
+                news = true;
+            }
+        }
+        news
+    }
+
     pub fn is_idle(&self) -> bool {
         self.flying().next().is_none()
     }

@@ -110,7 +110,7 @@ impl Patrol {
 
     /// Whether what is seen of a ticket may be of the process that led before. Until it has acted for the first time,
     /// whoever leads has seen nothing of its own.
-    pub(super) fn hears_last_words(&self, now: Now) -> bool {
+    pub(in crate::engine) fn hears_last_words(&self, now: Now) -> bool {
         self.has_predecessor() || now.mono < self.led_since.plus(LAST_WORDS)
     }
 
